@@ -1,0 +1,1 @@
+"""The `holdfast` command; standard library only on its fast path, a module per subcommand."""

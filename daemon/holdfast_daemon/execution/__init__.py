@@ -1,0 +1,1 @@
+"""Execution of tool calls: checks, limits, processes."""

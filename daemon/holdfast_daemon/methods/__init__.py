@@ -1,0 +1,1 @@
+"""Handlers of the method table, one module per family."""

@@ -1,0 +1,1 @@
+"""Models: adapters that turn a provider's stream into step events."""

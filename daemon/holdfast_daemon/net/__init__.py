@@ -1,0 +1,1 @@
+"""Connections: bytes from transports, authenticated, to requests and back."""

@@ -1,0 +1,1 @@
+"""Sessions, their runs and prompts."""

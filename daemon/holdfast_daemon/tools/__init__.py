@@ -1,0 +1,1 @@
+"""The tools agents can call."""

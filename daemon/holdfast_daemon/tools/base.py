@@ -1,0 +1,76 @@
+"""What a tool is, and what it gets.
+
+A tool checks nothing the executor checks (shape of its input, time-outs, caps) and knows nothing of events,
+sessions or models.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from holdfast_protocol.content import ContentBlock
+from holdfast_protocol.events import Diff, Location, ToolKind
+
+
+class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and for whom a call runs.
+
+    Attributes:
+        cwd: the session's directory, absolute.
+        roots: the directories tools may touch; the first is `cwd`.
+        env: the session's allow-listed environment; child processes get this and nothing else.
+        output: give a piece of output as it comes; may wait for the disk, never for a subscriber. Pieces
+            past the executor's cap are counted and dropped.
+    """
+
+    cwd: str
+    roots: tuple[str, ...]
+    env: Mapping[str, str]
+    output: Callable[[str], Awaitable[None]]
+
+
+class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model is shown."""
+
+    content: tuple[ContentBlock, ...]
+    diff: tuple[Diff, ...] = ()
+    truncated: bool = False
+
+
+class ToolFailure(Exception):
+    """The call failed in an expected way; the message goes back to the model.
+
+    Args:
+        message: what was wrong and, if it helps, what to do instead.
+        kind: a stable name, as `not_found`, `outside_roots`, `timeout`.
+    """
+
+    def __init__(self, message: str, kind: str = "tool_failed") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Tool(Protocol):
+    """One tool. `input_type` is a msgspec Struct; its docstring and fields become the model's schema."""
+
+    name: str
+    description: str
+    kind: ToolKind
+    input_type: type[msgspec.Struct]
+
+    def title(self, tool_input: Any) -> str:
+        """Say in a few words what the call does, as `read README.md`."""
+        ...
+
+    def locations(self, tool_input: Any, cwd: str) -> tuple[Location, ...]:
+        """Give the places the call looks at or changes."""
+        ...
+
+    async def run(self, tool_input: Any, context: ToolContext) -> ToolResult:
+        """Do it. Cancelling ends everything the call started.
+
+        Raises:
+            ToolFailure: it could not be done.
+        """
+        ...

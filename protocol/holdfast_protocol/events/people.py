@@ -1,0 +1,36 @@
+"""Events of requests to people: one opening, then exactly one resolution."""
+
+from typing import Literal
+
+from holdfast_protocol.capabilities import RequestKind
+from holdfast_protocol.events.base import EventBase, Json, WireStruct
+
+
+class RequestOption(WireStruct, frozen=True, kw_only=True):
+    """One answer that is offered. Decide by `kind`; `id` is what is sent back."""
+
+    id: str
+    label: str
+    kind: Literal["allow_once", "allow_session", "allow_always", "deny", "choice"]
+
+
+class RequestOpened(EventBase, frozen=True, kw_only=True, tag="request_opened"):
+    """A question to people. It waits, also across a restart, until somebody answers or it expires."""
+
+    request_id: str
+    kind: RequestKind
+    title: str
+    detail: Json
+    options: tuple[RequestOption, ...]
+    tool_call_id: str | None = None
+    expires_at: int | None = None
+
+
+class RequestResolved(EventBase, frozen=True, kw_only=True, tag="request_resolved"):
+    """The one answer that counts."""
+
+    request_id: str
+    outcome: str
+    by: str
+    scope: Literal["once", "session", "always"] | None = None
+    message: str | None = None

@@ -1,0 +1,41 @@
+"""Events about prompts and the queue."""
+
+from typing import Literal
+
+from holdfast_protocol.content import ContentBlock
+from holdfast_protocol.events.base import EventBase
+
+Delivery = Literal["queue", "reject"]
+"""What to do with a prompt while a run is active: put it behind, or refuse it."""
+
+PromptStatus = Literal["started", "queued", "delivered"]
+
+
+class PromptReceived(EventBase, frozen=True, kw_only=True, tag="prompt_received"):
+    """A prompt was admitted, durably. `queued` ones wait in log order."""
+
+    prompt_id: str
+    content: tuple[ContentBlock, ...]
+    delivery: Delivery
+    status: PromptStatus
+    by: str
+    model: str | None = None
+
+
+class PromptUpdated(EventBase, frozen=True, kw_only=True, tag="prompt_updated"):
+    """A prompt left the queue for a run, or changed while waiting; an absent member did not change."""
+
+    prompt_id: str
+    status: PromptStatus | None = None
+    step: int | None = None
+    content: tuple[ContentBlock, ...] | None = None
+    position: int | None = None
+    by: str | None = None
+
+
+class PromptRemoved(EventBase, frozen=True, kw_only=True, tag="prompt_removed"):
+    """A queued prompt will not run."""
+
+    prompt_id: str
+    reason: str
+    by: str | None = None

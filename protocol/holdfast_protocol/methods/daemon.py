@@ -1,0 +1,137 @@
+"""The daemon itself: how it is, and how it ends."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from holdfast_protocol.events.base import WireStruct
+from holdfast_protocol.methods.connection import ServerInfo
+from holdfast_protocol.methods.table import Method
+
+DaemonState = Literal["serving", "draining", "stopping"]
+
+
+class DaemonStatusParams(WireStruct, frozen=True, kw_only=True):
+    """Nothing."""
+
+
+class HubStatistics(WireStruct, frozen=True, kw_only=True):
+    """Since the start, but `subscribers`, `lagging` and `ring_bytes`, which are now."""
+
+    published: int
+    delivered: int
+    batches: int
+    lagged: int
+    subscribers: int
+    lagging: int
+    ring_bytes: int
+    by_type: dict[str, int]
+
+
+class JournalStatistics(WireStruct, frozen=True, kw_only=True):
+    """Since the start, but `pending` and `halted`, which are now."""
+
+    committed: int
+    transactions: int
+    merged: int
+    bytes: int
+    failures: int
+    pending: int
+    halted: int
+    sqlite: str
+
+
+class SessionStatistics(WireStruct, frozen=True, kw_only=True):
+    """Now."""
+
+    loaded: int
+    active_runs: int
+
+
+class NetStatistics(WireStruct, frozen=True, kw_only=True):
+    """`connections` and `unauthenticated` are now, the others since the start."""
+
+    connections: int
+    unauthenticated: int
+    accepted: int
+    refused: int
+    requests: int
+
+
+class DaemonStatusResult(WireStruct, frozen=True, kw_only=True):
+    """A look at the daemon. Limits of every queue are in `initialize`'s answer."""
+
+    server: ServerInfo
+    state: DaemonState
+    uptime_ms: int
+    rss_bytes: int
+    endpoints: tuple[str, ...]
+    sandbox: str
+    sessions: SessionStatistics
+    net: NetStatistics
+    hub: HubStatistics
+    journal: JournalStatistics
+
+
+class DaemonDrainParams(WireStruct, frozen=True, kw_only=True):
+    """Take no new runs and exit when the last has ended; `cancel: true` takes a drain back."""
+
+    cancel: bool = False
+
+
+class DaemonDrainResult(WireStruct, frozen=True, kw_only=True):
+    """How many runs are still active."""
+
+    state: DaemonState
+    active_runs: int
+
+
+class DaemonShutdownParams(WireStruct, frozen=True, kw_only=True):
+    """Interrupt what runs after `grace_ms`, then exit. Interrupted runs can be continued later."""
+
+    grace_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 0
+
+
+class DaemonShutdownResult(WireStruct, frozen=True, kw_only=True):
+    """The daemon stops after this answer."""
+
+    active_runs: int
+
+
+class DaemonStateParams(WireStruct, frozen=True, kw_only=True):
+    """The daemon began to drain or stop, or serves again."""
+
+    state: DaemonState
+
+
+METHODS: tuple[Method, ...] = (
+    Method(
+        name="daemon/status",
+        direction="call",
+        params=DaemonStatusParams,
+        result=DaemonStatusResult,
+        role="observer",
+        summary="Look at the daemon.",
+    ),
+    Method(
+        name="daemon/drain",
+        direction="call",
+        params=DaemonDrainParams,
+        result=DaemonDrainResult,
+        summary="Finish what runs, take nothing new, then exit.",
+    ),
+    Method(
+        name="daemon/shutdown",
+        direction="call",
+        params=DaemonShutdownParams,
+        result=DaemonShutdownResult,
+        summary="Stop the daemon.",
+    ),
+    Method(
+        name="daemon/state",
+        direction="server_notification",
+        params=DaemonStateParams,
+        role="observer",
+        summary="The daemon's state changed.",
+    ),
+)

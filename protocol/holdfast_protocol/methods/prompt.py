@@ -1,0 +1,133 @@
+"""Prompts and runs: admit, cancel, wait, continue."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from holdfast_protocol.content import ContentBlock
+from holdfast_protocol.events.base import Identifier, WireStruct
+from holdfast_protocol.events.prompt import Delivery, PromptStatus
+from holdfast_protocol.methods.session import Key, Name
+from holdfast_protocol.methods.table import Method
+from holdfast_protocol.view import RunStatus
+
+WAIT_MS_MAX = 3_600_000
+
+
+class SessionPromptParams(WireStruct, frozen=True, kw_only=True):
+    """A prompt. A `prompt_id` chosen by the client makes it idempotent, over connections and restarts."""
+
+    session_id: Identifier
+    content: Annotated[tuple[ContentBlock, ...], Meta(min_length=1, max_length=256)]
+    prompt_id: Identifier | None = None
+    delivery: Delivery = "queue"
+    model: Name | None = None
+    key: Key | None = None
+
+
+class SessionPromptResult(WireStruct, frozen=True, kw_only=True):
+    """The prompt is durable. `run_id` if it started a run, `position` (from 1) if it waits."""
+
+    prompt_id: str
+    status: PromptStatus
+    seq: int
+    run_id: str | None = None
+    position: int | None = None
+    replayed: bool = False
+
+
+class SessionCancelParams(WireStruct, frozen=True, kw_only=True):
+    """Cancel the current run, or a named run, or one tool call of it."""
+
+    session_id: Identifier
+    run_id: Identifier | None = None
+    tool_call_id: Identifier | None = None
+    clear_queue: bool = False
+
+
+class SessionCancelResult(WireStruct, frozen=True, kw_only=True):
+    """Whether there was something to cancel. Its terminal event follows in the log."""
+
+    cancelled: bool
+    run_id: str | None = None
+
+
+class SessionWaitParams(WireStruct, frozen=True, kw_only=True):
+    """Wait for a run's terminal event; give `run_id` or `prompt_id`."""
+
+    session_id: Identifier
+    run_id: Identifier | None = None
+    prompt_id: Identifier | None = None
+    timeout_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = WAIT_MS_MAX
+
+
+class SessionWaitResult(WireStruct, frozen=True, kw_only=True):
+    """How the run stands. `done` is false if the time ran out; then `status` is the present one.
+
+    Attributes:
+        seq: the terminal event's, if done.
+    """
+
+    done: bool
+    status: RunStatus
+    run_id: str | None = None
+    seq: int | None = None
+
+
+class SessionContinueParams(WireStruct, frozen=True, kw_only=True):
+    """Take up the last run, which failed or was interrupted, in a new run."""
+
+    session_id: Identifier
+    key: Key | None = None
+
+
+class SessionContinueResult(WireStruct, frozen=True, kw_only=True):
+    """The new run."""
+
+    run_id: str
+    seq: int
+    replayed: bool = False
+
+
+METHODS: tuple[Method, ...] = (
+    Method(
+        name="session/prompt",
+        direction="call",
+        params=SessionPromptParams,
+        result=SessionPromptResult,
+        errors=(
+            "not_found",
+            "busy",
+            "idempotency_conflict",
+            "too_large",
+            "draining",
+            "storage_unavailable",
+        ),
+        summary="Admit a prompt; answered when it is durable.",
+    ),
+    Method(
+        name="session/cancel",
+        direction="call",
+        params=SessionCancelParams,
+        result=SessionCancelResult,
+        errors=("not_found",),
+        summary="Cancel a run or a tool call; acts on being read, before any queue.",
+    ),
+    Method(
+        name="session/wait",
+        direction="call",
+        params=SessionWaitParams,
+        result=SessionWaitResult,
+        errors=("not_found", "storage_unavailable"),
+        role="observer",
+        summary="Wait until a run has ended.",
+    ),
+    Method(
+        name="session/continue",
+        direction="call",
+        params=SessionContinueParams,
+        result=SessionContinueResult,
+        errors=("not_found", "busy", "conflict", "idempotency_conflict", "draining", "storage_unavailable"),
+        summary="Take up a failed or interrupted run, and let the queue go on.",
+    ),
+)

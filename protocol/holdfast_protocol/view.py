@@ -1,0 +1,514 @@
+"""What a session looks like: a fold of its events (PROTOCOL.md, "Snapshots").
+
+`View` is the running fold; `Snapshot` is its frozen wire form. `fold(snapshot, events)` gives the same
+snapshot as folding the log from its start: daemon, clients and tests use this one implementation.
+
+A view holds what a screen needs to join in: settings, the current run with its open blocks, the queue, open
+requests, totals. Finished messages are not in it; they are read from the log, back from `older`.
+Applying an event costs the same however long the session is.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Literal
+
+import msgspec
+
+from holdfast_protocol import events
+from holdfast_protocol.content import ContentBlock, TextBlock
+from holdfast_protocol.events.base import BlockKind, Json, Thinking, ToolKind, Usage, WireStruct
+from holdfast_protocol.events.output import PlanEntry
+from holdfast_protocol.events.people import RequestOpened
+from holdfast_protocol.events.session import Origin, SandboxInfo
+
+SNAPSHOT_BYTES_MAX: Final = 256 * 1024
+"""Encoded size of a snapshot; texts are cut until it fits, and say how long they are."""
+
+SessionStatus = Literal["idle", "running", "paused", "ended"]
+
+RunStatus = Literal["running", "paused", "completed", "failed", "cancelled", "interrupted"]
+
+
+class Settings(WireStruct, frozen=True, kw_only=True):
+    """A session's settings. Paths are absolute."""
+
+    cwd: str
+    agent: str
+    model: str
+    sandbox: SandboxInfo
+    thinking: Thinking = "off"
+    roots: tuple[str, ...] = ()
+    title: str | None = None
+    archived: bool = False
+    meta: Json = None
+    forked_from: Origin | None = None
+
+
+class OpenBlock(WireStruct, frozen=True, kw_only=True):
+    """A block that streams. `text` is its end so far; `length` counts all its code points.
+
+    If `text` is shorter than `length`, its beginning was cut to keep the snapshot small: read the log.
+    """
+
+    block_id: str
+    message_id: str
+    step: int
+    kind: BlockKind
+    text: str
+    length: int
+    tool_call_id: str | None = None
+    tool: str | None = None
+
+
+class OpenToolCall(WireStruct, frozen=True, kw_only=True):
+    """A tool call without an outcome. `text` is its output so far, `length` as in `OpenBlock`."""
+
+    tool_call_id: str
+    step: int
+    tool: str
+    kind: ToolKind
+    title: str
+    input: Json
+    text: str
+    length: int
+
+
+class CurrentRun(WireStruct, frozen=True, kw_only=True):
+    """The run in progress."""
+
+    run_id: str
+    prompt_id: str
+    seq: int
+    started_at: int
+    status: Literal["running", "paused"]
+    agent: str
+    model: str
+    step: int = 0
+    continues: str | None = None
+    blocks: tuple[OpenBlock, ...] = ()
+    tool_calls: tuple[OpenToolCall, ...] = ()
+    usage: Usage = Usage()
+
+
+class EndedRun(WireStruct, frozen=True, kw_only=True):
+    """The last run that ended; `seq` is its terminal event's."""
+
+    run_id: str
+    prompt_id: str
+    status: RunStatus
+    seq: int
+
+
+class QueuedPrompt(WireStruct, frozen=True, kw_only=True):
+    """A prompt that waits. `truncated` says that `content` was cut to keep the snapshot small."""
+
+    prompt_id: str
+    content: tuple[ContentBlock, ...]
+    by: str
+    seq: int
+    model: str | None = None
+    truncated: bool = False
+
+
+class Child(WireStruct, frozen=True, kw_only=True):
+    """A sub-agent's session that has not ended."""
+
+    agent: str
+    session_id: str
+    epoch: str
+
+
+class Snapshot(WireStruct, frozen=True, kw_only=True):
+    """A session at `head`.
+
+    Attributes:
+        held: the queue waits for `session/continue`, because the last run failed or was interrupted.
+        runs: how many runs were started.
+        older: page back from here with `session/read {before}`; None in an empty log.
+    """
+
+    head: int
+    status: SessionStatus
+    settings: Settings | None = None
+    run: CurrentRun | None = None
+    last_run: EndedRun | None = None
+    queue: tuple[QueuedPrompt, ...] = ()
+    held: bool = False
+    requests: tuple[RequestOpened, ...] = ()
+    usage: Usage = Usage()
+    plan: tuple[PlanEntry, ...] = ()
+    children: tuple[Child, ...] = ()
+    runs: int = 0
+    older: int | None = None
+
+
+class OpenText:
+    """Text that grows by deltas, joined only when asked for.
+
+    Attributes:
+        start: the block's or call's start; says all but the text.
+        length: code points in all, also those not held here.
+    """
+
+    __slots__ = ("_parts", "length", "start")
+
+    def __init__(self, start: Any, text: str = "", length: int | None = None) -> None:
+        self.start = start
+        self._parts = [text] if text else []
+        self.length = len(text) if length is None else length
+
+    def append(self, offset: int, text: str) -> None:
+        """Add a delta; what the offset says we have already is dropped."""
+        text = text[max(0, self.length - offset) :]
+        if text:
+            self._parts.append(text)
+            self.length += len(text)
+
+    def text(self, last: int | None = None) -> str:
+        """Give the text held, or its last code points."""
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
+        text = self._parts[0] if self._parts else ""
+        return text if last is None or len(text) <= last else text[len(text) - last :]
+
+
+class RunView:
+    """The current run, as the fold keeps it."""
+
+    __slots__ = ("blocks", "prompt_id", "run_id", "started", "status", "step", "tool_calls", "usage")
+
+    def __init__(self, started: CurrentRun) -> None:
+        self.started = started
+        self.run_id = started.run_id
+        self.prompt_id = started.prompt_id
+        self.status: Literal["running", "paused"] = started.status
+        self.step = started.step
+        self.usage = started.usage
+        self.blocks: dict[str, OpenText] = {
+            block.block_id: OpenText(block, block.text, block.length) for block in started.blocks
+        }
+        self.tool_calls: dict[str, OpenText] = {
+            call.tool_call_id: OpenText(call, call.text, call.length) for call in started.tool_calls
+        }
+
+
+class View:
+    """The running fold of one session's events. One owner; others get snapshots."""
+
+    def __init__(self, snapshot: Snapshot | None = None) -> None:
+        given = snapshot or Snapshot(head=0, status="idle")
+        self.head = given.head
+        self.ended = given.status == "ended"
+        self.settings = given.settings
+        self.run = RunView(given.run) if given.run else None
+        self.last_run = given.last_run
+        self.queue: dict[str, QueuedPrompt] = {prompt.prompt_id: prompt for prompt in given.queue}
+        self.held = given.held
+        self.requests: dict[str, RequestOpened] = {request.request_id: request for request in given.requests}
+        self.usage = given.usage
+        self.plan = given.plan
+        self.children: dict[str, Child] = {child.session_id: child for child in given.children}
+        self.runs = given.runs
+
+    @property
+    def status(self) -> SessionStatus:
+        """What the session does."""
+        if self.ended:
+            return "ended"
+        return self.run.status if self.run else "idle"
+
+    def apply(self, event: events.Event | events.UnknownEvent) -> None:
+        """Fold one event in; events come in the order of their seq, each once."""
+        self.head = event.seq
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event)
+
+    def snapshot(self, bytes_max: int | None = SNAPSHOT_BYTES_MAX) -> Snapshot:
+        """Give the wire form; texts are cut until its encoding fits into `bytes_max` (None: never)."""
+        snapshot = self._snapshot(None)
+        if bytes_max is None:
+            return snapshot
+        characters = bytes_max // 4
+        while len(msgspec.json.encode(snapshot)) > bytes_max and characters > 0:
+            snapshot = self._snapshot(characters)
+            characters //= 4
+        return snapshot
+
+    def _snapshot(self, characters: int | None) -> Snapshot:
+        return Snapshot(
+            head=self.head,
+            status=self.status,
+            settings=self.settings,
+            run=_current_run(self.run, characters) if self.run else None,
+            last_run=self.last_run,
+            queue=tuple(_cut(prompt, characters) for prompt in self.queue.values()),
+            held=self.held,
+            requests=tuple(self.requests.values()),
+            usage=self.usage,
+            plan=self.plan,
+            children=tuple(self.children.values()),
+            runs=self.runs,
+            older=self.head + 1 if self.head else None,
+        )
+
+
+RUN_STATUS_OF: Final[dict[type[events.EventBase], RunStatus]] = {
+    events.RunCompleted: "completed",
+    events.RunFailed: "failed",
+    events.RunCancelled: "cancelled",
+    events.RunInterrupted: "interrupted",
+}
+
+# One function per event that changes the view -------------------------------------------------------
+
+
+def _session_started(view: View, event: events.SessionStarted) -> None:
+    view.settings = Settings(
+        cwd=event.cwd,
+        agent=event.agent,
+        model=event.model,
+        sandbox=event.sandbox,
+        thinking=event.thinking,
+        roots=event.roots,
+        title=event.title,
+        meta=event.meta,
+    )
+
+
+def _session_updated(view: View, event: events.SessionUpdated) -> None:
+    names = ("title", "archived", "agent", "thinking", "roots", "meta", "forked_from")
+    changes = {name: value for name in names if (value := getattr(event, name)) is not None}
+    _change_settings(view, **changes)
+
+
+def _model_switched(view: View, event: events.ModelSwitched) -> None:
+    _change_settings(view, model=event.model)
+
+
+def _change_settings(view: View, **changes: Any) -> None:
+    if view.settings is not None:
+        view.settings = msgspec.structs.replace(view.settings, **changes)
+
+
+def _session_ended(view: View, _event: events.SessionEnded) -> None:
+    view.ended = True
+
+
+def _prompt_received(view: View, event: events.PromptReceived) -> None:
+    if event.status == "queued":
+        view.queue[event.prompt_id] = QueuedPrompt(
+            prompt_id=event.prompt_id,
+            content=event.content,
+            by=event.by,
+            seq=event.seq,
+            model=event.model,
+        )
+
+
+def _prompt_updated(view: View, event: events.PromptUpdated) -> None:
+    prompt = view.queue.get(event.prompt_id)
+    if prompt is None:
+        return
+    if event.content is not None:
+        view.queue[event.prompt_id] = msgspec.structs.replace(prompt, content=event.content)
+    if event.position is not None:
+        others = [item for item in view.queue.values() if item.prompt_id != event.prompt_id]
+        others.insert(event.position - 1, view.queue[event.prompt_id])
+        view.queue = {item.prompt_id: item for item in others}
+    if event.status in ("started", "delivered"):
+        del view.queue[event.prompt_id]
+
+
+def _prompt_removed(view: View, event: events.PromptRemoved) -> None:
+    view.queue.pop(event.prompt_id, None)
+
+
+def _run_started(view: View, event: events.RunStarted) -> None:
+    view.runs += 1
+    view.held = False
+    view.run = RunView(
+        CurrentRun(
+            run_id=event.run_id or "",
+            prompt_id=event.prompt_id,
+            seq=event.seq,
+            started_at=event.at,
+            status="running",
+            agent=event.agent,
+            model=event.model,
+            continues=event.continues,
+        )
+    )
+
+
+def _run_paused(view: View, _event: events.RunPaused) -> None:
+    if view.run:
+        view.run.status = "paused"
+
+
+def _run_resumed(view: View, _event: events.RunResumed) -> None:
+    if view.run:
+        view.run.status = "running"
+
+
+def _run_ended(view: View, event: events.Terminal) -> None:
+    status = RUN_STATUS_OF[type(event)]
+    prompt_id = view.run.prompt_id if view.run else ""
+    view.last_run = EndedRun(run_id=event.run_id or "", prompt_id=prompt_id, status=status, seq=event.seq)
+    view.held = status in ("failed", "interrupted")
+    view.run = None
+
+
+def _block_started(view: View, event: events.ContentBlockStart) -> None:
+    if view.run:
+        view.run.step = event.step
+        view.run.blocks[event.block_id] = OpenText(event)
+
+
+def _token_delta(view: View, event: events.TokenDelta) -> None:
+    if view.run and (block := view.run.blocks.get(event.block_id)):
+        block.append(event.offset, event.text)
+
+
+def _block_ended(view: View, event: events.ContentBlockEnd) -> None:
+    if view.run:
+        view.run.blocks.pop(event.block_id, None)
+
+
+def _tool_call_started(view: View, event: events.ToolCallStarted) -> None:
+    if view.run:
+        view.run.step = event.step
+        view.run.tool_calls[event.tool_call_id] = OpenText(event)
+
+
+def _tool_output(view: View, event: events.ToolOutput) -> None:
+    if view.run and (call := view.run.tool_calls.get(event.tool_call_id)):
+        call.append(event.offset, event.text)
+
+
+def _tool_call_ended(view: View, event: events.ToolCallCompleted | events.ToolCallFailed) -> None:
+    if view.run:
+        view.run.tool_calls.pop(event.tool_call_id, None)
+
+
+def _plan_updated(view: View, event: events.PlanUpdated) -> None:
+    view.plan = event.entries
+
+
+def _request_opened(view: View, event: events.RequestOpened) -> None:
+    view.requests[event.request_id] = event
+
+
+def _request_resolved(view: View, event: events.RequestResolved) -> None:
+    view.requests.pop(event.request_id, None)
+
+
+def _agent_started(view: View, event: events.AgentStarted) -> None:
+    view.children[event.session_id] = Child(agent=event.agent, session_id=event.session_id, epoch=event.epoch)
+
+
+def _agent_ended(view: View, event: events.AgentCompleted | events.AgentFailed) -> None:
+    if event.session_id is not None:
+        view.children.pop(event.session_id, None)
+
+
+def _usage_updated(view: View, event: events.UsageUpdated) -> None:
+    view.usage += event.usage
+    if view.run:
+        view.run.usage += event.usage
+
+
+_HANDLERS: Final[dict[type[Any], Callable[[View, Any], None]]] = {
+    events.SessionStarted: _session_started,
+    events.SessionUpdated: _session_updated,
+    events.ModelSwitched: _model_switched,
+    events.SessionEnded: _session_ended,
+    events.PromptReceived: _prompt_received,
+    events.PromptUpdated: _prompt_updated,
+    events.PromptRemoved: _prompt_removed,
+    events.RunStarted: _run_started,
+    events.RunPaused: _run_paused,
+    events.RunResumed: _run_resumed,
+    events.RunCompleted: _run_ended,
+    events.RunFailed: _run_ended,
+    events.RunCancelled: _run_ended,
+    events.RunInterrupted: _run_ended,
+    events.ContentBlockStart: _block_started,
+    events.TokenDelta: _token_delta,
+    events.ContentBlockEnd: _block_ended,
+    events.ToolCallStarted: _tool_call_started,
+    events.ToolOutput: _tool_output,
+    events.ToolCallCompleted: _tool_call_ended,
+    events.ToolCallFailed: _tool_call_ended,
+    events.PlanUpdated: _plan_updated,
+    events.RequestOpened: _request_opened,
+    events.RequestResolved: _request_resolved,
+    events.AgentStarted: _agent_started,
+    events.AgentCompleted: _agent_ended,
+    events.AgentFailed: _agent_ended,
+    events.UsageUpdated: _usage_updated,
+}
+# Events that are not here change nothing a screen needs to join in.
+
+
+def fold(snapshot: Snapshot | None, tail: Iterable[events.Event | events.UnknownEvent]) -> Snapshot:
+    """Fold events onto a snapshot, or onto nothing.
+
+    Args:
+        snapshot: a snapshot, or None to begin with an empty session.
+        tail: the events after it, in order, each once.
+    """
+    view = View(snapshot)
+    for event in tail:
+        view.apply(event)
+    return view.snapshot()
+
+
+def _current_run(run: RunView, characters: int | None) -> CurrentRun:
+    return msgspec.structs.replace(
+        run.started,
+        status=run.status,
+        step=run.step,
+        usage=run.usage,
+        blocks=tuple(_open_block(block, characters) for block in run.blocks.values()),
+        tool_calls=tuple(_open_tool_call(call, characters) for call in run.tool_calls.values()),
+    )
+
+
+def _open_block(block: OpenText, characters: int | None) -> OpenBlock:
+    start: events.ContentBlockStart | OpenBlock = block.start
+    return OpenBlock(
+        block_id=start.block_id,
+        message_id=start.message_id,
+        step=start.step,
+        kind=start.kind,
+        text=block.text(characters),
+        length=block.length,
+        tool_call_id=start.tool_call_id,
+        tool=start.tool,
+    )
+
+
+def _open_tool_call(call: OpenText, characters: int | None) -> OpenToolCall:
+    start: events.ToolCallStarted | OpenToolCall = call.start
+    return OpenToolCall(
+        tool_call_id=start.tool_call_id,
+        step=start.step,
+        tool=start.tool,
+        kind=start.kind,
+        title=start.title,
+        input=start.input,
+        text=call.text(characters),
+        length=call.length,
+    )
+
+
+def _cut(prompt: QueuedPrompt, characters: int | None) -> QueuedPrompt:
+    """Shorten a waiting prompt for a snapshot: the first words of each text, nothing else."""
+    if characters is None:
+        return prompt
+    texts = tuple(
+        TextBlock(text=block.text[:characters]) for block in prompt.content if isinstance(block, TextBlock)
+    )
+    if texts == prompt.content:
+        return prompt
+    return msgspec.structs.replace(prompt, content=texts, truncated=True)
