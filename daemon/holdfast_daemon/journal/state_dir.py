@@ -1,0 +1,106 @@
+"""The state directory: private, local, and held by one daemon at a time."""
+
+import fcntl
+import os
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+_NETWORK_FILE_SYSTEMS: Final = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "9p",
+        "afs",
+        "ceph",
+        "glusterfs",
+        "lustre",
+        "fuse.sshfs",
+        "fuse.s3fs",
+    }
+)
+
+
+class StateDirError(Exception):
+    """The directory cannot be used; the message says why and what to do."""
+
+
+class StateDir:
+    """A state directory, locked while the context is entered.
+
+    Raises:
+        StateDirError: not ours, on a network file system, or in use; then the message names the pid.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            check_private(self.path)
+            file_system = _file_system(self.path)
+            if file_system in _NETWORK_FILE_SYSTEMS:
+                raise StateDirError(
+                    f"{self.path} is on a network file system ({file_system}); locks do not hold there."
+                    " Set HOLDFAST_HOME or --state to a local directory."
+                )
+            self._lock = self._acquire()
+        except OSError as error:
+            raise StateDirError(f"Cannot use {self.path}: {error.strerror}") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            os.close(self._lock)  # The kernel drops the lock; the file stays, nobody depends on it.
+            self._lock = None
+
+    def _acquire(self) -> int:
+        path = self.path / "daemon.lock"
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(lock)
+            raise StateDirError(f"Another daemon (pid {holder}) uses {self.path}.") from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+        return lock
+
+
+def check_private(path: Path) -> None:
+    """Refuse a directory that others own or may enter; our own is tightened to 0700.
+
+    Raises:
+        StateDirError: it is not a directory of ours.
+    """
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise StateDirError(f"{path} is not a directory of this user.")
+    if status.st_mode & 0o077:
+        path.chmod(0o700)
+
+
+def _file_system(path: Path) -> str:
+    """Name the file system a path is on; empty where the kernel does not tell."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    resolved = str(path.resolve())
+    best, kind = "", ""
+    for line in mounts:
+        _, point, mounted_kind, *_ = line.split(" ")
+        point = point.encode().decode("unicode_escape")  # Spaces stand as \040.
+        inside = resolved == point or resolved.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, mounted_kind
+    return kind

@@ -1,0 +1,267 @@
+"""The store contract: what keeps the log, whichever database it is.
+
+The journal hands over whole transactions of encoded events and row changes, and reads pages back. All
+methods block and run on the journal's own threads: `append` and the other writes on the writer's, reads on
+the reader's. A store never changes, renumbers or drops an event it has accepted.
+
+`tests/journal/store_contract.py` is the suite every implementation passes.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+SessionKey = int
+"""A session's number inside the store; 0 is the daemon's own scope in `keys`."""
+
+DAEMON_SCOPE: SessionKey = 0
+
+Value = str | int | float | bytes | None
+
+
+class StoreError(Exception):
+    """A transaction did not happen, or a read failed.
+
+    Attributes:
+        kind: `full`, `io`, `read_only`, `corrupt` or `conflict`.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class StoreConflict(StoreError):
+    """An event stands at head + 1 already: somebody else wrote this session."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("conflict", message)
+
+
+class EventRow(NamedTuple):
+    """One event as it is stored; `body` is what subscribers get, byte for byte."""
+
+    seq: int
+    type: str
+    run: str | None
+    at: int
+    body: bytes
+
+
+class Upsert(NamedTuple):
+    """Insert a row of one of the session's tables, or change the named columns of the one there is."""
+
+    table: Literal["sessions", "runs", "messages", "requests"]
+    id: str
+    values: tuple[tuple[str, Value], ...]
+
+
+class AppendBlock(NamedTuple):
+    """Add one block (JSON) to a message's blocks."""
+
+    message: str
+    block: bytes
+
+
+class EndMessages(NamedTuple):
+    """Set the status of a run's messages that have none."""
+
+    run: str
+    status: str
+    at: int
+
+
+class InsertKey(NamedTuple):
+    """Remember a mutating call's result. `scope` None means the transaction's session."""
+
+    scope: SessionKey | None
+    client: str
+    method: str
+    key: str
+    digest: bytes
+    result: bytes
+    at: int
+
+
+Change = Upsert | AppendBlock | EndMessages | InsertKey
+
+
+class Append(NamedTuple):
+    """One session's part of a transaction; `rows` begin at head + 1 and may be empty."""
+
+    session: SessionKey
+    rows: Sequence[EventRow]
+    changes: Sequence[Change]
+
+
+class KeyRow(NamedTuple):
+    """A remembered result."""
+
+    digest: bytes
+    result: bytes
+
+
+class SessionRow(NamedTuple):
+    """One row of `sessions`. `view` is the fold of the log up to and with `view_seq`, encoded."""
+
+    key: SessionKey
+    session: str
+    epoch: str
+    cwd: str
+    agent: str
+    model: str
+    title: str | None
+    status: str
+    run: str | None
+    archived: bool
+    state: Literal["active", "copying", "deleted"]
+    env: str
+    forked: str | None
+    created_at: int
+    updated_at: int
+    view: bytes | None
+    view_seq: int
+    head: int
+
+
+class NewSession(NamedTuple):
+    """What `create_session` inserts."""
+
+    session: str
+    epoch: str
+    cwd: str
+    agent: str
+    model: str
+    title: str | None
+    env: str
+    at: int
+    forked: str | None = None
+
+
+class RunRow(NamedTuple):
+    """One row of `runs`, as `session/wait` and `session/read` need it."""
+
+    run: str
+    prompt: str
+    status: str
+    seq_start: int
+    seq_end: int | None
+
+
+class Page(NamedTuple):
+    """Events in order; they are all there are in `first`..`last` that the filter lets through."""
+
+    first: int
+    last: int
+    rows: list[EventRow]
+
+
+class Store(Protocol):
+    """A log of many sessions. One daemon at a time has it open."""
+
+    @property
+    def library(self) -> str:
+        """The engine and its version, for `daemon/status`."""
+        ...
+
+    def append(self, appends: Sequence[Append]) -> None:
+        """Store all or nothing, synced when it returns.
+
+        Raises:
+            StoreConflict: an event is not at its session's head + 1.
+            StoreError: nothing was stored.
+        """
+        ...
+
+    def create_session(self, new: NewSession, append: Append, *, copying: bool = False) -> SessionKey:
+        """Insert a session with its first events (their `session` is ignored), in one transaction."""
+        ...
+
+    def mark_deleted(self, session: SessionKey, changes: Sequence[Change]) -> None:
+        """Make a session unfindable; its id stays taken."""
+        ...
+
+    def purge(self, session: SessionKey, rows_max: int) -> bool:
+        """Remove up to `rows_max` rows of a deleted session; True while there are more."""
+        ...
+
+    def find_session(self, session: str) -> SessionRow | None:
+        """Give a session's row, deleted ones too."""
+        ...
+
+    def list_sessions(
+        self, *, cwd: str | None, archived: bool, before: tuple[int, SessionKey] | None, limit: int
+    ) -> list[SessionRow]:
+        """Give active sessions, last used first; archived ones only if asked for. `view` is left out."""
+        ...
+
+    def unfinished_sessions(self) -> list[str]:
+        """Give ids of active sessions with a run without a terminal event, or with waiting prompts."""
+        ...
+
+    def leftovers(self) -> list[SessionKey]:
+        """Give keys of sessions whose copying or purging was cut short."""
+        ...
+
+    def read(
+        self,
+        session: SessionKey,
+        after: int,
+        upto: int,
+        *,
+        limit: int,
+        bytes_max: int,
+        types: Sequence[str] | None = None,
+        without: Sequence[str] = (),
+    ) -> Page:
+        """Read forwards from `after` (exclusive) to `upto` (inclusive).
+
+        Stops at `limit` rows or `bytes_max` bytes of bodies, but gives at least one row if there is one;
+        a filter makes it cover at most `SCAN_MAX` seqs.
+        """
+        ...
+
+    def read_back(
+        self,
+        session: SessionKey,
+        before: int,
+        *,
+        limit: int,
+        bytes_max: int,
+        types: Sequence[str] | None = None,
+    ) -> Page:
+        """Read the last rows before `before` (exclusive), oldest first, with the same limits."""
+        ...
+
+    def find_run(
+        self, session: SessionKey, *, run: str | None = None, prompt: str | None = None
+    ) -> RunRow | None:
+        """Give a run by its id or by the prompt it carried."""
+        ...
+
+    def find_prompt_status(self, session: SessionKey, prompt: str) -> str | None:
+        """Give the status of a prompt no run has carried: `queued` or `removed`; None if unknown."""
+        ...
+
+    def find_key(self, scope: SessionKey, client: str, method: str, key: str) -> KeyRow | None:
+        """Give a remembered result."""
+        ...
+
+    def forget_keys(self, before: int) -> None:
+        """Drop results of the daemon's scope remembered before `before` (Unix ms)."""
+        ...
+
+    def probe(self) -> None:
+        """Write something and sync it.
+
+        Raises:
+            StoreError: writing does not work.
+        """
+        ...
+
+    def close(self) -> None:
+        """Checkpoint and close. The store is not used after."""
+        ...
+
+
+SCAN_MAX = 20_000
+"""Seqs one filtered page may cover: bounds the work of a read that finds little."""
