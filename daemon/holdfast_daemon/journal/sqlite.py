@@ -29,6 +29,7 @@ from holdfast_daemon.journal.store import (
     KeyRow,
     NewSession,
     Page,
+    PromptStatus,
     RunRow,
     SessionKey,
     SessionRow,
@@ -422,13 +423,15 @@ class SQLiteStore:
         )
         return RunRow(*rows[0]) if rows else None
 
-    def find_prompt_status(self, session: SessionKey, prompt: str) -> str | None:
+    def find_prompt_status(self, session: SessionKey, prompt: str) -> PromptStatus | None:
         """See `Store.find_prompt_status`."""
         rows = self._select(
             "SELECT coalesce(status, 'queued') FROM messages WHERE session = ? AND id = ? AND role = 'user'",
             (session, prompt),
         )
-        return str(rows[0][0]) if rows else None
+        if not rows:
+            return None
+        return "removed" if rows[0][0] == "removed" else "queued"
 
     def find_key(self, scope: SessionKey, client: str, method: str, key: str) -> KeyRow | None:
         """See `Store.find_key`."""

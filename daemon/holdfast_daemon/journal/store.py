@@ -10,10 +10,14 @@ the reader's. A store never changes, renumbers or drops an event it has accepted
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from holdfast_protocol.view import RunStatus
+
 SessionKey = int
 """A session's number inside the store; 0 is the daemon's own scope in `keys`."""
 
 DAEMON_SCOPE: SessionKey = 0
+
+PromptStatus = Literal["queued", "removed"]
 
 Value = str | int | float | bytes | None
 
@@ -142,7 +146,7 @@ class RunRow(NamedTuple):
 
     run: str
     prompt: str
-    status: str
+    status: RunStatus
     seq_start: int
     seq_end: int | None
 
@@ -238,7 +242,7 @@ class Store(Protocol):
         """Give a run by its id or by the prompt it carried."""
         ...
 
-    def find_prompt_status(self, session: SessionKey, prompt: str) -> str | None:
+    def find_prompt_status(self, session: SessionKey, prompt: str) -> PromptStatus | None:
         """Give the status of a prompt no run has carried: `queued` or `removed`; None if unknown."""
         ...
 

@@ -1,0 +1,232 @@
+"""The daemon: builds the parts, owns the top task group, and takes all down in order.
+
+    state directory → journal → hub → sessions → connections
+
+Each stands on those before it and is entered after, left before them. Nothing here knows what a request or
+an event means.
+"""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from secrets import token_hex
+
+import anyio
+from anyio.abc import TaskGroup
+
+from holdfast_daemon.agents.catalogue import builtin_agents
+from holdfast_daemon.config import Config
+from holdfast_daemon.endpoints import Endpoints
+from holdfast_daemon.execution.executor import Executor
+from holdfast_daemon.execution.process import become_subreaper
+from holdfast_daemon.hub.hub import Hub
+from holdfast_daemon.idle_exit import IdleExit
+from holdfast_daemon.journal.ballast import Ballast
+from holdfast_daemon.journal.journal import Journal
+from holdfast_daemon.journal.sqlite import SQLiteStore
+from holdfast_daemon.journal.state_dir import StateDir
+from holdfast_daemon.methods.daemon import server_info
+from holdfast_daemon.methods.dispatcher import Dispatcher
+from holdfast_daemon.methods.idempotency import InFlight
+from holdfast_daemon.methods.services import Services
+from holdfast_daemon.models.catalogue import Catalogue
+from holdfast_daemon.net.auth import Tokens, load_owner_token
+from holdfast_daemon.net.stdio import serve_stdio
+from holdfast_daemon.server import Server
+from holdfast_daemon.sessions.registry import Registry
+from holdfast_daemon.sessions.run_factory import RunFactory
+from holdfast_daemon.tools.builtin import builtin_tools
+from holdfast_protocol.discovery import Record
+from holdfast_protocol.methods.daemon import DaemonState, DaemonStateParams, NetStatistics
+
+_logger = logging.getLogger(__name__)
+
+
+class App:
+    """One daemon. Implements `Lifecycle` for the handlers.
+
+    Args:
+        config: its settings.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._state: DaemonState = "serving"
+        self._stop = anyio.Event()
+        self._server: Server | None = None
+        self._hub: Hub | None = None
+        self._runs: RunFactory | None = None
+        self._endpoints: Endpoints | None = None
+        self._drained: anyio.CancelScope | None = None
+        self._tasks: TaskGroup | None = None
+
+    async def run(self, on_ready: Callable[[Record], None], stdio: tuple[int, int] | None = None) -> None:
+        """Serve until told to stop.
+
+        Args:
+            on_ready: called once with the discovery record when connections are taken.
+            stdio: private copies of stdin and stdout, for a sidecar.
+
+        Raises:
+            StateDirError: the state directory cannot be used, or another daemon uses it.
+            StoreError: the log cannot be opened.
+            BindError: an endpoint cannot be opened.
+        """
+        become_subreaper()
+        with StateDir(Path(self._config.state_dir)) as state:
+            async with AsyncExitStack() as stack:
+                services, token = await stack.enter_async_context(self._core(state))
+                tasks = await stack.enter_async_context(anyio.create_task_group())
+                self._tasks = tasks
+                server = self._serve(services, token, tasks)
+                info = server_info(services)
+                self._endpoints = endpoints = Endpoints(self._config, server, info, token)
+                stack.enter_context(endpoints)
+                endpoints.open(tasks)
+                if stdio is not None:
+                    tasks.start_soon(self._serve_stdio, server, stdio)
+                elif self._config.idle_exit_s is not None:
+                    idle = IdleExit(self._config.idle_exit_s, endpoints, server, services.runs)
+                    tasks.start_soon(idle.watch, self.stop)
+                tasks.start_soon(self._watch_signals)
+                on_ready(endpoints.record)
+                await self._stop.wait()
+                await self._take_down(services, server)
+                tasks.cancel_scope.cancel()
+
+    # Lifecycle -----------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> DaemonState:
+        """What the daemon does."""
+        return self._state
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Where it listens, as `unix:PATH` and `tcp:HOST:PORT`; `stdio` for a sidecar."""
+        listening = self._endpoints.names if self._endpoints else ()
+        return (*(("stdio",) if self._config.stdio else ()), *listening)
+
+    def net_statistics(self) -> NetStatistics:
+        """Count connections and requests."""
+        assert self._server is not None
+        return self._server.statistics()
+
+    def drain(self, *, cancel: bool) -> None:
+        """Stop when the last run has ended; or take that back."""
+        assert self._tasks is not None
+        if self._drained is not None:
+            self._drained.cancel()
+            self._drained = None
+        self._announce("serving" if cancel else "draining")
+        if not cancel:
+            self._drained = anyio.CancelScope()
+            self._tasks.start_soon(self._stop_when_idle, self._drained)
+
+    def shutdown(self, grace_s: float) -> None:
+        """Stop after `grace_s`."""
+        assert self._tasks is not None
+        assert self._runs is not None
+        self._runs.draining = True
+        self._announce("stopping")
+        self._tasks.start_soon(self._stop_after, grace_s)
+
+    def stop(self) -> None:
+        """Stop now, in order."""
+        self._stop.set()
+
+    def _announce(self, state: DaemonState) -> None:
+        if state != self._state:
+            self._state = state
+            assert self._hub is not None
+            self._hub.broadcast("daemon/state", DaemonStateParams(state=state))
+
+    async def _stop_when_idle(self, scope: anyio.CancelScope) -> None:
+        assert self._runs is not None
+        with scope:
+            await self._runs.idle()
+            self.stop()
+
+    async def _stop_after(self, grace_s: float) -> None:
+        assert self._runs is not None
+        with anyio.move_on_after(grace_s):
+            await self._runs.idle()
+        self.stop()
+
+    # Building ------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _core(self, state: StateDir) -> AsyncGenerator[tuple[Services, str]]:
+        """Build everything that works without a connection; recovery is done when this is entered."""
+        config, limits = self._config, self._config.journal
+        store = SQLiteStore(
+            state.path,
+            spill_bytes=limits.spill_bytes,
+            checkpoint_bytes=limits.checkpoint_bytes,
+            truncate_bytes=limits.truncate_bytes,
+        )
+        ballast = Ballast(state.path / "ballast", limits.ballast_bytes)
+        ballast.restore()
+        token = load_owner_token(state.path / "token")
+        journal = Journal(store, limits, ballast=ballast)
+        hub = Hub(journal, config.hub)
+        tools = builtin_tools(config.unsafe_shell, config.execution)
+        runs = RunFactory(
+            journal, Catalogue(), builtin_agents(), Executor(tools, config.execution), config.sessions
+        )
+        registry = Registry(journal, hub, runs, config.sessions)
+        self._hub, self._runs = hub, runs
+        services = Services(
+            config=config,
+            journal=journal,
+            hub=hub,
+            registry=registry,
+            runs=runs,
+            lifecycle=self,
+            instance_id=token_hex(8),
+            started_at=int(time.time() * 1000),
+            in_flight=InFlight(),
+        )
+        async with journal.running(), hub.running(), registry.running():
+            yield services, token
+
+    def _serve(self, services: Services, token: str, tasks: TaskGroup) -> Server:
+        limits = self._config.net
+        tokens = Tokens(
+            token,
+            failures_max=limits.auth_failures_max,
+            window_s=limits.auth_failures_window_s,
+            clock=time.monotonic,
+        )
+        self._server = Server(Dispatcher(services), services.hub, tokens, limits, tasks)
+        return self._server
+
+    async def _serve_stdio(self, server: Server, descriptors: tuple[int, int]) -> None:
+        """Serve the parent until it closes its end; then what runs is interrupted and the daemon ends."""
+        peer = server.peer(trusted=True)
+        await serve_stdio(peer, descriptors, self._config.net)
+        await peer.lost.wait()
+        self.stop()
+
+    async def _watch_signals(self) -> None:
+        """The first signal stops in order, a second one at once."""
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for number in signals:
+                if self._stop.is_set():
+                    os._exit(128 + number)
+                _logger.info("stopping on signal %d", number)
+                self.shutdown(0)
+
+    async def _take_down(self, services: Services, server: Server) -> None:
+        """Close what is open, from the outside in; each run gets its end in the log."""
+        services.runs.draining = True
+        if self._endpoints is not None:
+            self._endpoints.close()
+        await services.registry.stop("shutdown", self._config.shutdown_grace_s)
+        server.close_all()
+        with anyio.move_on_after(1):
+            await server.gone()

@@ -1,0 +1,120 @@
+"""The daemon's sockets and the record that leads to them; opened together, removed together."""
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from anyio.abc import TaskGroup
+
+from holdfast_daemon.config import Config
+from holdfast_daemon.journal.state_dir import check_private
+from holdfast_daemon.net.discovery_record import DiscoveryRecord
+from holdfast_daemon.net.listener import Listener, listen_tcp, listen_unix
+from holdfast_daemon.server import Server
+from holdfast_protocol.discovery import PROTOCOL_MAJOR, Locations, Record
+from holdfast_protocol.methods.connection import ServerInfo
+from holdfast_protocol.version import PROTOCOL
+
+
+class Endpoints:
+    """Where one daemon can be reached.
+
+    Args:
+        config: says which endpoints.
+        server: takes the connections.
+        info: which daemon this is.
+        token: the owner's.
+    """
+
+    def __init__(self, config: Config, server: Server, info: ServerInfo, token: str) -> None:
+        self._config = config
+        self._server = server
+        self._info = info
+        self._token = token
+        self._sockets: list[socket.socket] = []
+        self._listeners: list[Listener] = []
+        self._unix: str | None = None
+        self._unix_inode: int | None = None
+        self._tcp: list[str | int] | None = None
+        self._discovery: DiscoveryRecord | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The endpoints, as `unix:PATH` and `tcp:HOST:PORT`."""
+        unix = (f"unix:{self._unix}",) if self._unix else ()
+        return (*unix, f"tcp:{self._tcp[0]}:{self._tcp[1]}") if self._tcp else unix
+
+    @property
+    def record(self) -> Record:
+        """The discovery record."""
+        return Record(
+            protocol=PROTOCOL,
+            major=PROTOCOL_MAJOR,
+            version=self._info.version,
+            instanceId=self._info.instance_id,
+            pid=self._info.pid,
+            startedAt=self._info.started_at,
+            unix=self._unix,
+            tcp=self._tcp,
+            token=self._token,
+            state=self._config.state_dir,
+            log=f"{self._config.state_dir}/daemon.log",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self, tasks: TaskGroup) -> None:
+        """Bind, listen, then say so in the record: who reads it finds somebody there.
+
+        Raises:
+            BindError: a socket cannot be made.
+            StateDirError: the runtime directory is not ours.
+        """
+        config = self._config
+        if config.tcp is not None:
+            listening = listen_tcp(config.tcp)
+            self._tcp = [*listening.getsockname()[:2]]
+            self._listen(listening, tasks)
+        if config.runtime_dir is None:
+            return
+        runtime = Path(config.runtime_dir)
+        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_private(runtime)
+        places = Locations(config="", state=config.state_dir, runtime=config.runtime_dir)
+        listening = listen_unix(places.socket)
+        self._unix = places.socket
+        self._unix_inode = Path(places.socket).stat().st_ino
+        self._listen(listening, tasks)
+        self._discovery = DiscoveryRecord(Path(places.record), self.record)
+        self._discovery.write()
+
+    def accept_waiting(self) -> int:
+        """Take in whoever knocked and was not let in yet; give how many."""
+        return sum(listener.accept_waiting() for listener in self._listeners)
+
+    def close(self) -> None:
+        """Remove the record and the socket, if they are still ours, and stop listening."""
+        if self._discovery is not None:
+            self._discovery.remove()
+            self._discovery = None
+        if self._unix is not None:
+            with suppress(OSError):
+                if Path(self._unix).stat().st_ino == self._unix_inode:  # Not a successor's.
+                    Path(self._unix).unlink()
+            self._unix = None
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
+    def _listen(self, listening: socket.socket, tasks: TaskGroup) -> None:
+        listener = Listener(listening, self._server.admit)
+        self._listeners.append(listener)
+        tasks.start_soon(listener.serve)

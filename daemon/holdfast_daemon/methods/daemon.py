@@ -1,0 +1,68 @@
+"""Handlers of `daemon/*`."""
+
+import os
+import time
+from pathlib import Path
+
+from holdfast_daemon.methods.services import Caller, Reply, Services
+from holdfast_protocol.methods.connection import ServerInfo
+from holdfast_protocol.methods.daemon import (
+    DaemonDrainParams,
+    DaemonDrainResult,
+    DaemonShutdownParams,
+    DaemonShutdownResult,
+    DaemonStatusParams,
+    DaemonStatusResult,
+)
+from holdfast_protocol.version import VERSION
+
+
+def server_info(services: Services) -> ServerInfo:
+    """Say which daemon this is."""
+    return ServerInfo(
+        name="holdfastd",
+        version=VERSION,
+        instance_id=services.instance_id,
+        pid=os.getpid(),
+        started_at=services.started_at,
+    )
+
+
+async def status(services: Services, _caller: Caller, _params: DaemonStatusParams) -> DaemonStatusResult:
+    """Answer `daemon/status`."""
+    return DaemonStatusResult(
+        server=server_info(services),
+        state=services.lifecycle.state,
+        uptime_ms=int(time.time() * 1000) - services.started_at,
+        rss_bytes=_rss_bytes(),
+        endpoints=services.lifecycle.endpoints,
+        sandbox="none",
+        sessions=services.registry.statistics(),
+        net=services.lifecycle.net_statistics(),
+        hub=services.hub.statistics(),
+        journal=services.journal.statistics(),
+    )
+
+
+async def drain(services: Services, _caller: Caller, params: DaemonDrainParams) -> Reply:
+    """Answer `daemon/drain`; the daemon may exit only after the answer."""
+    services.runs.draining = not params.cancel
+    result = DaemonDrainResult(
+        state="serving" if params.cancel else "draining", active_runs=services.runs.active
+    )
+    return Reply(result, lambda: services.lifecycle.drain(cancel=params.cancel))
+
+
+async def shutdown(services: Services, _caller: Caller, params: DaemonShutdownParams) -> Reply:
+    """Answer `daemon/shutdown`, then stop."""
+    result = DaemonShutdownResult(active_runs=services.runs.active)
+    return Reply(result, lambda: services.lifecycle.shutdown(params.grace_ms / 1000))
+
+
+def _rss_bytes() -> int:
+    """Give the resident memory; 0 where the kernel does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

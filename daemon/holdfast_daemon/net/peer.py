@@ -1,0 +1,307 @@
+"""One connection: bytes from a transport to requests, answers back to bytes.
+
+Reads with asyncio's protocol callbacks and writes straight to the transport, because both are on the path
+of every event. What a request means is the service's business; this module knows none of it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+
+from holdfast_daemon.config import NetLimits
+from holdfast_daemon.net.rate_limit import RateLimit
+from holdfast_protocol.connection import INITIALIZE, URGENT_METHODS, Connection, Side, State
+from holdfast_protocol.errors import (
+    InternalError,
+    Overloaded,
+    RemoteProtocolError,
+    RequestCancelled,
+    RpcError,
+)
+from holdfast_protocol.framing import Framing
+from holdfast_protocol.jsonrpc import Id, Notification, Request, Response
+
+_logger = logging.getLogger(__name__)
+
+
+class Transport(Protocol):
+    """What a peer writes to: an asyncio transport, or a pair of pipes."""
+
+    def write(self, data: bytes) -> None:
+        """Send, buffering what the other side does not take yet."""
+        ...
+
+    def get_write_buffer_size(self) -> int:
+        """Tell how much is buffered."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Take no more from the other side."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        ...
+
+    def close(self) -> None:
+        """Send what is buffered, then close."""
+        ...
+
+    def abort(self) -> None:
+        """Close now."""
+        ...
+
+
+class Answer(NamedTuple):
+    """A call's result, and what is to happen once it was written."""
+
+    result: Any
+    after: Callable[[], None] | None = None
+
+
+class Service(Protocol):
+    """What serves a peer's requests."""
+
+    def opened(self, peer: "Peer", params: Any) -> Any:
+        """Answer `initialize`, or raise RpcError; never waits."""
+        ...
+
+    def immediate(self, peer: "Peer", method: str, params: Any) -> Any | None:
+        """Answer an urgent call at once, or raise RpcError; None: not an urgent one."""
+        ...
+
+    async def call(self, peer: "Peer", method: str, params: Any) -> Answer:
+        """Answer any other call, or raise RpcError."""
+        ...
+
+    def survives(self, method: str) -> bool:
+        """Tell whether a call goes on when its connection is lost: a mutation does."""
+        ...
+
+    def resumed(self, peer: "Peer") -> None:
+        """The peer takes bytes again."""
+        ...
+
+    def closed(self, peer: "Peer") -> None:
+        """The peer is gone."""
+        ...
+
+
+class _Call(NamedTuple):
+    scope: anyio.CancelScope
+    method: str
+
+
+class Peer(asyncio.Protocol):
+    """One connection, from accept to loss. Implements the hub's `Outlet`.
+
+    Args:
+        service: serves the requests.
+        tasks: where its calls run.
+        limits: of connections.
+        trusted: the transport itself is the right (stdio); the service sees it.
+
+    Attributes:
+        initialized: whether `initialize` was accepted.
+        requests: how many were received.
+        lost: set when the connection is gone.
+    """
+
+    def __init__(
+        self, service: Service, tasks: TaskGroup, limits: NetLimits, *, trusted: bool = False
+    ) -> None:
+        self.trusted = trusted
+        self.initialized = False
+        self.requests = 0
+        self.lost = anyio.Event()
+        self.paused = False
+        self._service = service
+        self._tasks = tasks
+        self._limits = limits
+        self._connection = Connection(
+            Side.SERVER,
+            message_bytes_max=limits.message_bytes_max,
+            requests_in_flight_max=limits.requests_in_flight_max,
+            authenticated=trusted,
+        )
+        self._rate = RateLimit(limits.requests_per_second_max, limits.requests_burst_max)
+        self._transport: Transport | None = None
+        self._handshake: asyncio.TimerHandle | None = None
+        self._calls: dict[Id, _Call] = {}
+        self._reading_paused = False
+
+    @property
+    def framing(self) -> Framing:
+        """How the peer frames."""
+        return self._connection.framing
+
+    # asyncio.Protocol ----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin; the handshake has a deadline of its own that nothing extends."""
+        self._transport = transport
+        if hasattr(transport, "set_write_buffer_limits"):
+            transport.set_write_buffer_limits(high=self._limits.send_high_water_bytes)
+        loop = asyncio.get_running_loop()
+        self._handshake = loop.call_later(self._limits.handshake_timeout_s, self._handshake_expired)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; serve what they complete."""
+        self._connection.receive_data(data)
+        try:
+            while (event := self._connection.next_event()) is not None:
+                self._receive(event)
+        except RemoteProtocolError as error:
+            _logger.debug("connection closed: %s", error)
+            self.close()
+        self._write_replies()
+        if self._connection.state is State.CLOSING:
+            self.close()
+
+    def pause_writing(self) -> None:
+        """The buffer is above the high-water mark: events wait in the log."""
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        """The buffer has room again."""
+        self.paused = False
+        if self._reading_paused and self._transport is not None:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        if self.initialized:
+            self._service.resumed(self)
+
+    def eof_received(self) -> bool:
+        """Close when the peer has sent its last; what is under way and may go on does."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything; calls that only look are cancelled."""
+        del exc
+        self._transport = None
+        self._connection.close()
+        self._end_handshake()
+        for call in list(self._calls.values()):
+            if not self._service.survives(call.method):
+                call.scope.cancel()
+        self.lost.set()
+        self._service.closed(self)
+
+    # Sending -------------------------------------------------------------------------------------------
+
+    def write(self, frame: bytes) -> None:
+        """Send framed bytes; ignored once the connection is lost."""
+        if self._transport is None or not frame:
+            return
+        self._transport.write(frame)
+        limit = self._limits.send_high_water_bytes + self._limits.unsent_answer_bytes_max
+        if not self._reading_paused and self._transport.get_write_buffer_size() > limit:
+            self._reading_paused = True  # The peer asks faster than it reads.
+            self._transport.pause_reading()
+
+    def close(self) -> None:
+        """Send what is buffered, then close."""
+        self._connection.close()
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close now."""
+        self._connection.close()
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Receiving -----------------------------------------------------------------------------------------
+
+    def _receive(self, event: Request | Notification | Response) -> None:
+        match event:
+            case Request():
+                self.requests += 1
+                self._write_replies()  # Refusals of earlier messages, in order.
+                self._serve(event)
+            case Notification(method="$/cancelRequest", params={"id": str() | int() as call_id}):
+                call = self._calls.get(call_id)
+                if call is not None:
+                    call.scope.cancel()
+            case _:
+                pass  # Unknown notifications are ignored; we ask nothing, so no response is due.
+
+    def _serve(self, request: Request) -> None:
+        if request.method == INITIALIZE:
+            self._initialize(request)
+            return
+        wait_s = self._rate.take(asyncio.get_running_loop().time())
+        if wait_s and request.method not in URGENT_METHODS:
+            limit = self._limits.requests_per_second_max
+            error = Overloaded(
+                "Too many requests a second.",
+                limit="requests_per_second_max",
+                limit_value=limit,
+                retry_after_ms=max(1, int(wait_s * 1000)),
+            )
+            self.write(self._connection.error(request.id, error))
+            return
+        try:
+            result = self._service.immediate(self, request.method, request.params)
+        except RpcError as error:
+            self.write(self._connection.error(request.id, error))
+            return
+        if result is not None:
+            self.write(self._connection.result(request.id, result))
+            return
+        scope = anyio.CancelScope()
+        self._calls[request.id] = _Call(scope, request.method)
+        self._tasks.start_soon(self._call, request, scope)
+
+    def _initialize(self, request: Request) -> None:
+        try:
+            result = self._service.opened(self, request.params)
+        except RpcError as error:
+            self.write(self._connection.error(request.id, error))
+            return
+        self._end_handshake()
+        self.initialized = True
+        self.write(self._connection.result(request.id, result))
+
+    async def _call(self, request: Request, scope: anyio.CancelScope) -> None:
+        """Serve one call in its own task; answered once, whatever happens."""
+        after: Callable[[], None] | None = None
+        error: RpcError = RequestCancelled("The call was cancelled.")
+        answer: Answer | None = None
+        try:
+            with scope:
+                answer = await self._service.call(self, request.method, request.params)
+        except RpcError as refusal:
+            error = refusal
+        finally:
+            self._calls.pop(request.id, None)
+        if answer is None:
+            frame = self._connection.error(request.id, error)
+        else:
+            frame, after = self._encode(request.id, answer)
+        self.write(frame)
+        if after is not None:
+            after()
+
+    def _encode(self, request_id: Id, answer: Answer) -> tuple[bytes, Callable[[], None] | None]:
+        try:
+            return self._connection.result(request_id, answer.result), answer.after
+        except TypeError:  # A result that is no JSON: a bug, and the call is still to be answered.
+            _logger.exception("result cannot be encoded")
+            return self._connection.error(request_id, InternalError("A bug in the daemon.")), None
+
+    def _write_replies(self) -> None:
+        self.write(self._connection.take_replies())
+
+    def _handshake_expired(self) -> None:
+        if not self.initialized:
+            self.abort()
+
+    def _end_handshake(self) -> None:
+        if self._handshake is not None:
+            self._handshake.cancel()
+            self._handshake = None

@@ -1,0 +1,183 @@
+"""Drives one run: the agent's step events into the log, tool calls, and the one terminal event.
+
+Whatever ends the run (its end, an error, a cancellation, the daemon's stop), the driver closes what is open
+and appends exactly one terminal event, in one transaction.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from enum import Enum
+from secrets import token_hex
+
+import anyio
+
+from holdfast_daemon.agents.base import Agent, StepsExhausted
+from holdfast_daemon.models.base import Message, Model, ModelError, ModelOptions, ToolSpec
+from holdfast_daemon.sessions.history import History
+from holdfast_daemon.sessions.model_output import ModelOutput
+from holdfast_daemon.sessions.run_log import RunLog
+from holdfast_daemon.sessions.tool_calls import ToolCalls
+from holdfast_protocol import events
+from holdfast_protocol.errors import StorageUnavailable, TooLarge
+from holdfast_protocol.events import ErrorInfo
+
+_log = logging.getLogger(__name__)
+
+
+class Stop(Enum):
+    """Why a run was stopped from outside."""
+
+    CANCEL = "cancel"
+    INTERRUPT = "interrupt"
+
+
+class Driver:
+    """One run, from its start in the log to its terminal event. Implements `RunContext` for the agent.
+
+    Args:
+        log: the run's way into the log.
+        agent: drives it.
+        model: answers it.
+        options: what the session asks of the model.
+        tools: what the model may call.
+        steps_max: after so many steps the run ends with `max_steps`.
+        output: the model's output.
+        calls: the tool calls.
+    """
+
+    def __init__(
+        self,
+        log: RunLog,
+        agent: Agent,
+        model: Model,
+        options: ModelOptions,
+        tools: tuple[ToolSpec, ...],
+        steps_max: int,
+        output: ModelOutput,
+        calls: ToolCalls,
+    ) -> None:
+        self.model = model
+        self.options = options
+        self.tools = tools
+        self.steps_max = steps_max
+        self._log = log
+        self._agent = agent
+        self._output = output
+        self._calls = calls
+        self._history: History | None = None
+        self._scope = anyio.CancelScope()
+        self._stop: tuple[Stop, str] | None = None
+        self._started = time.monotonic()
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self._log.run_id
+
+    # RunContext ----------------------------------------------------------------------------------------
+
+    def messages(self) -> tuple[Message, ...]:
+        """See `RunContext.messages`."""
+        assert self._history is not None
+        return self._history.messages()
+
+    async def call_tools(self) -> int:
+        """See `RunContext.call_tools`."""
+        await self._calls.run(self._output.calls)
+        return len(self._output.calls)
+
+    # For the session -----------------------------------------------------------------------------------
+
+    def cancel(self, by: str) -> None:
+        """Cancel the run. Never waits; may come before `drive`. The first stop counts."""
+        self._halt(Stop.CANCEL, by)
+
+    def interrupt(self, cause: str) -> None:
+        """End the run because the daemon or its disk stops."""
+        self._halt(Stop.INTERRUPT, cause)
+
+    def cancel_tool_call(self, tool_call_id: str) -> bool:
+        """Cancel one call and let the run go on; False if it is not running."""
+        return self._calls.cancel(tool_call_id)
+
+    async def drive(self, load_history: Callable[[], Awaitable[History]]) -> None:
+        """Run to the terminal event.
+
+        Args:
+            load_history: gives the session's conversation, kept up to date by the session.
+
+        Raises:
+            StorageUnavailable: the terminal event could not be stored; recovery appends it.
+        """
+        terminal = await self._terminal_event(load_history)
+        with anyio.CancelScope(shield=True):
+            await self._log.commit(*self._output.closing_events(), *self._calls.closing_events(), terminal)
+
+    def _halt(self, stop: Stop, reason: str) -> None:
+        if self._stop is None:
+            self._stop = (stop, reason)
+            self._scope.cancel()
+
+    async def _terminal_event(self, load_history: Callable[[], Awaitable[History]]) -> events.Event:
+        with self._scope:
+            return await self._run(load_history)
+        if self._stop is not None and self._stop[0] is Stop.CANCEL:
+            return events.RunCancelled(
+                run_id=self.run_id,
+                by=self._stop[1],
+                usage=self._output.usage,
+                cost=self._output.cost,
+                duration_ms=self._duration_ms(),
+            )
+        return events.RunInterrupted(
+            run_id=self.run_id,
+            cause=self._stop[1] if self._stop else "stopped",
+            usage=self._output.usage,
+            cost=self._output.cost,
+            duration_ms=self._duration_ms(),
+        )
+
+    async def _run(self, load_history: Callable[[], Awaitable[History]]) -> events.Event:
+        try:
+            self._history = await load_history()
+            async with aclosing(self._agent.run(self)) as stream:
+                async for event in stream:
+                    await self._output.receive(event)
+        except ModelError as error:
+            return self._failed(error.info)
+        except StepsExhausted:
+            return self._completed("max_steps")
+        except TooLarge as error:
+            return self._failed(ErrorInfo(kind=error.kind, message=error.message))
+        except StorageUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - the session task's place: a bug of an agent ends its run
+            incident = token_hex(4)
+            _log.exception("run %s failed, incident %s", self.run_id, incident)
+            message = f"A bug in the daemon; its log has incident {incident}."
+            return self._failed(ErrorInfo(kind="internal_error", message=message))
+        return self._completed(self._output.stop_reason)
+
+    def _completed(self, stop_reason: events.StopReason) -> events.RunCompleted:
+        return events.RunCompleted(
+            run_id=self.run_id,
+            stop_reason=stop_reason,
+            usage=self._output.usage,
+            cost=self._output.cost,
+            duration_ms=self._duration_ms(),
+            steps=self._output.step,
+        )
+
+    def _failed(self, error: ErrorInfo) -> events.RunFailed:
+        return events.RunFailed(
+            run_id=self.run_id,
+            error=error,
+            usage=self._output.usage,
+            cost=self._output.cost,
+            duration_ms=self._duration_ms(),
+        )
+
+    def _duration_ms(self) -> int:
+        return int((time.monotonic() - self._started) * 1000)

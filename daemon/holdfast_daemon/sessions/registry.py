@@ -1,0 +1,381 @@
+"""The set of live sessions: makes, finds, loads, unloads, forks and deletes them."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from secrets import token_hex
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from holdfast_daemon.config import SessionLimits
+from holdfast_daemon.hub.hub import Hub
+from holdfast_daemon.journal import projections
+from holdfast_daemon.journal.journal import Journal
+from holdfast_daemon.journal.pending import Group, PendingEvents
+from holdfast_daemon.journal.store import (
+    DAEMON_SCOPE,
+    Append,
+    Change,
+    EventRow,
+    InsertKey,
+    NewSession,
+    SessionRow,
+    Upsert,
+)
+from holdfast_daemon.sessions.commands import Command, Delete, Idempotency, Recover
+from holdfast_daemon.sessions.recovery import closing_events
+from holdfast_daemon.sessions.run_factory import RunFactory
+from holdfast_daemon.sessions.session import Session, SessionGone
+from holdfast_protocol import events
+from holdfast_protocol.errors import Conflict, CursorInvalid, NotFound, StorageUnavailable
+from holdfast_protocol.methods.daemon import SessionStatistics
+from holdfast_protocol.methods.session import (
+    SessionCreateResult,
+    SessionDeleteResult,
+    SessionInfo,
+    SessionsChangedParams,
+)
+from holdfast_protocol.view import Snapshot, View
+
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
+
+_PAGE_EVENTS = 1000
+_PAGE_BYTES = 1024 * 1024
+_PURGE_ROWS = 5000
+
+
+class Registry:
+    """All sessions of the daemon; those in use are in memory.
+
+    Args:
+        journal: the daemon's.
+        hub: the daemon's.
+        runs: makes drivers.
+        limits: of sessions.
+
+    Use `async with registry.running():` around everything that uses sessions.
+    """
+
+    def __init__(self, journal: Journal, hub: Hub, runs: RunFactory, limits: SessionLimits) -> None:
+        self.runs = runs
+        self._journal = journal
+        self._hub = hub
+        self._limits = limits
+        self._live: dict[str, Session] = {}  # Least recently used first.
+        self._loading: dict[str, anyio.Event] = {}
+        self._tasks: TaskGroup | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Run the sessions' tasks; what was left unfinished is recovered before this is entered."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            await self._recover()
+            try:
+                yield
+            finally:
+                tasks.cancel_scope.cancel()
+
+    async def stop(self, cause: str, grace_s: float) -> None:
+        """Interrupt what runs; wait until each run has its end in the log, `grace_s` at the most."""
+        self.runs.draining = True
+        sessions = list(self._live.values())
+        for session in sessions:
+            session.interrupt(cause)
+        with anyio.move_on_after(grace_s) as scope:
+            for session in sessions:
+                await session.freed()
+        if scope.cancelled_caught:
+            _logger.warning("some runs did not end within %s s", grace_s)
+
+    def live(self, session_id: str) -> Session | None:
+        """Give a session if it is in memory."""
+        return self._live.get(session_id)
+
+    async def get(self, session_id: str) -> Session:
+        """Give a session, loading it if need be.
+
+        Raises:
+            NotFound: there is none, or it was deleted.
+            StorageUnavailable: its log cannot be read.
+        """
+        while True:
+            session = self._live.get(session_id)
+            if session is not None and not session.gone:
+                self._live[session_id] = self._live.pop(session_id)
+                return session
+            loading = self._loading.get(session_id)
+            if loading is None:
+                return await self._load(session_id)
+            await loading.wait()
+
+    async def submit(self, session_id: str, command: Command[T]) -> T:
+        """Have a session carry out a command.
+
+        Raises:
+            RpcError: it was refused.
+        """
+        while True:
+            session = await self.get(session_id)
+            try:
+                return await session.submit(command)
+            except SessionGone:
+                continue
+
+    async def list(
+        self, *, cwd: str | None, archived: bool, before: tuple[int, int] | None, limit: int
+    ) -> tuple[list[SessionInfo], tuple[int, int] | None]:
+        """Give a page of the list and, if there is more, where the next begins."""
+        rows = await self._journal.query(
+            self._journal.store.list_sessions, cwd=cwd, archived=archived, before=before, limit=limit
+        )
+        infos = [session.info() if (session := self._live.get(row.session)) else _info(row) for row in rows]
+        last = (rows[-1].updated_at, rows[-1].key) if len(rows) == limit else None
+        return infos, last
+
+    def statistics(self) -> SessionStatistics:
+        """Count sessions and runs."""
+        return SessionStatistics(loaded=len(self._live), active_runs=self.runs.active)
+
+    # Making and removing -------------------------------------------------------------------------------
+
+    async def create(
+        self,
+        session_id: str,
+        started: events.SessionStarted,
+        env: dict[str, str],
+        keys: tuple[Idempotency, ...],
+    ) -> SessionCreateResult:
+        """Make a session; durable when it returns.
+
+        Raises:
+            Conflict: the id is taken.
+            StorageUnavailable: nothing was stored.
+        """
+        await self._check_free(session_id)
+        epoch, at = token_hex(8), self._journal.now()
+        result = SessionCreateResult(session_id=session_id, epoch=epoch, seq=1)
+        new = NewSession(
+            session_id,
+            epoch,
+            started.cwd,
+            started.agent,
+            started.model,
+            started.title,
+            msgspec.json.encode(env).decode(),
+            at,
+        )
+        rows = _first_rows(started, at)
+        append = Append(0, rows, _remember(keys, result, at))
+        key = await self._journal.execute(self._journal.store.create_session, new, append)
+        view = View()
+        view.apply(msgspec.structs.replace(started, seq=1, at=at))
+        row = SessionRow(key, *new[:6], "idle", None, False, "active", new.env, None, at, at, None, 0, head=1)
+        self._enter(row, view)
+        return result
+
+    def announce(self, session_id: str) -> None:
+        """Tell all connections of a new session; after its creator was answered."""
+        session = self._live.get(session_id)
+        if session is not None:
+            self._hub.broadcast_list_change(
+                SessionsChangedParams(change="created", session_id=session_id, session=session.info())
+            )
+
+    async def fork(
+        self,
+        source: Session,
+        session_id: str,
+        at_seq: int | None,
+        title: str | None,
+        keys: tuple[Idempotency, ...],
+    ) -> SessionCreateResult:
+        """Make a session that begins with another's events up to and with `at_seq` (None: its head).
+
+        A run that was open there is closed as interrupted in the fork; the source goes on undisturbed.
+
+        Raises:
+            Conflict: the id is taken.
+            CursorInvalid: there is no such event.
+            StorageUnavailable: the fork does not exist.
+        """
+        upto = source.log.head if at_seq is None else at_seq
+        if upto > source.log.head:
+            raise CursorInvalid("There is no such event.", head=source.log.head, path="$.at")
+        await self._check_free(session_id)
+        info = source.info()
+        epoch, at = token_hex(8), self._journal.now()
+        new = NewSession(
+            session_id,
+            epoch,
+            info.cwd,
+            info.agent,
+            info.model,
+            title or info.title,
+            source.env_json,
+            at,
+        )
+        store = self._journal.store
+        key = await self._journal.execute(store.create_session, new, Append(0, (), ()), copying=True)
+        view = await self._copy(source, key, upto)
+        origin = events.Origin(session_id=source.id, epoch=source.log.epoch, seq=upto)
+        closing = closing_events(view, "forked")
+        forked = events.SessionUpdated(title=title, forked_from=origin)
+        seq = upto + len(closing) + 1
+        result = SessionCreateResult(session_id=session_id, epoch=epoch, seq=seq)
+        pending = PendingEvents()
+        activate = (Upsert("sessions", "", (("state", "active"),)), *_remember(keys, result, at))
+        pending.add(Group((*closing, forked), lambda _seq: activate))
+        taken = pending.take(key, upto, at, events_max=2**31, bytes_max=2**31, merged_bytes_max=0)
+        await self._journal.execute(store.append, [taken.append])
+        await self._load(session_id)
+        return result
+
+    async def delete(self, session_id: str, by: str, keys: tuple[Idempotency, ...]) -> None:
+        """Remove a session and its log for good.
+
+        Raises:
+            NotFound: there is none.
+            StorageUnavailable: it is still there.
+        """
+        session = await self.get(session_id)
+        await self.submit(session_id, Delete(by))
+        at = self._journal.now()
+        remembered = _remember(keys, SessionDeleteResult(), at)
+        await self._journal.execute(self._journal.store.mark_deleted, session.log.key, remembered)
+        self._leave(session)
+        self._hub.broadcast_list_change(SessionsChangedParams(change="deleted", session_id=session_id))
+        assert self._tasks is not None
+        self._tasks.start_soon(self._purge, session.log.key)
+
+    def unload_if_idle(self, session: Session) -> None:
+        """Let go of a session's memory if nothing needs it; using it loads it again."""
+        if session.idle and self._live.get(session.id) is session:
+            session.unload()
+            self._leave(session)
+
+    async def _check_free(self, session_id: str) -> None:
+        if await self._journal.query(self._journal.store.find_session, session_id) is not None:
+            raise Conflict("The session id is taken.", resource="session", id=session_id)
+
+    async def _copy(self, source: Session, key: int, upto: int) -> View:
+        """Copy a log's beginning, with the rows its events make; give the fold of it."""
+        view, position = View(), 0
+        while position < upto:
+            page = await self._journal.read(
+                source.log, position, upto=upto, limit=_PAGE_EVENTS, bytes_max=_PAGE_BYTES
+            )
+            changes: list[Change] = []
+            for row in page.rows:
+                event = events.decode(row.body)
+                view.apply(event)
+                if not isinstance(event, events.UnknownEvent):
+                    changes.extend(projections.changes_of(event, row.seq, row.at))
+            await self._journal.execute(self._journal.store.append, [Append(key, page.rows, changes)])
+            position = page.last
+        return view
+
+    async def _purge(self, key: int) -> None:
+        """Remove a deleted session's rows, a few at a time so that others are not held up."""
+        while await self._journal.execute(self._journal.store.purge, key, _PURGE_ROWS):
+            pass
+
+    # Loading -------------------------------------------------------------------------------------------
+
+    async def _load(self, session_id: str) -> Session:
+        loaded = self._loading[session_id] = anyio.Event()
+        try:
+            row = await self._journal.query(self._journal.store.find_session, session_id)
+            if row is None or row.state != "active":
+                raise NotFound("No such session.", resource="session", id=session_id)
+            view = await self._fold(row)
+            session = self._enter(row, view)
+        finally:
+            del self._loading[session_id]
+            loaded.set()
+        if view.run is not None or view.queue:
+            session.recover("daemon_restarted")
+        return session
+
+    async def _fold(self, row: SessionRow) -> View:
+        """Fold a log: from the stored view, or from its start."""
+        snapshot = msgspec.json.decode(row.view, type=Snapshot) if row.view else None
+        view = View(snapshot)
+        store, position = self._journal.store, row.view_seq if snapshot else 0
+        while position < row.head:
+            page = await self._journal.query(
+                store.read, row.key, position, row.head, limit=_PAGE_EVENTS, bytes_max=_PAGE_BYTES
+            )
+            for event_row in page.rows:
+                view.apply(events.decode(event_row.body))
+            position = page.last
+        return view
+
+    def _enter(self, row: SessionRow, view: View) -> Session:
+        self._make_room()
+        session = Session(row, view, self._journal, self._hub, self.runs, self._limits)
+        self._live[session.id] = session
+        assert self._tasks is not None
+        self._tasks.start_soon(session.run, name=f"session {session.id}")
+        return session
+
+    def _leave(self, session: Session) -> None:
+        self._live.pop(session.id, None)
+        self._hub.close(session.channel)
+        self._journal.forget(session.log)
+
+    def _make_room(self) -> None:
+        """Unload the idle sessions longest unused, if there are too many in memory."""
+        if len(self._live) < self._limits.loaded_max:
+            return
+        for session in list(self._live.values()):
+            if len(self._live) < self._limits.loaded_max:
+                return
+            self.unload_if_idle(session)
+
+    async def _recover(self) -> None:
+        """Close what a stopped daemon left open; finish what it was copying or removing."""
+        store = self._journal.store
+        for key in await self._journal.query(store.leftovers):
+            await self._journal.execute(store.mark_deleted, key, ())
+            await self._purge(key)
+        for session_id in await self._journal.query(store.unfinished_sessions):
+            try:
+                await self.submit(session_id, Recover("daemon_restarted"))
+            except StorageUnavailable:
+                _logger.exception("session %s cannot be recovered", session_id)
+
+
+def _first_rows(started: events.SessionStarted, at: int) -> list[EventRow]:
+    pending = PendingEvents()
+    pending.add(Group((started,)))
+    taken = pending.take(0, 0, at, events_max=1, bytes_max=2**31, merged_bytes_max=0)
+    return list(taken.append.rows)
+
+
+def _remember(keys: tuple[Idempotency, ...], result: Any, at: int) -> list[Change]:
+    body = msgspec.json.encode(result)
+    return [InsertKey(DAEMON_SCOPE, key.client, key.method, key.key, key.digest, body, at) for key in keys]
+
+
+def _info(row: SessionRow) -> SessionInfo:
+    return SessionInfo(
+        session_id=row.session,
+        epoch=row.epoch,
+        cwd=row.cwd,
+        agent=row.agent,
+        model=row.model,
+        status="running" if row.status == "running" else "paused" if row.status == "paused" else "idle",
+        head=row.head,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        archived=row.archived,
+        title=row.title,
+        run_id=row.run,
+        forked_from=msgspec.json.decode(row.forked, type=events.Origin) if row.forked else None,
+    )

@@ -1,0 +1,140 @@
+"""Makes drivers of runs: everything a run needs that is the daemon's, in one place."""
+
+import anyio
+
+from holdfast_daemon.agents.base import Agent
+from holdfast_daemon.config import SessionLimits
+from holdfast_daemon.execution.executor import Executor, SessionExecutor
+from holdfast_daemon.journal.journal import Journal, SessionLog
+from holdfast_daemon.journal.redactor import Redactor
+from holdfast_daemon.models.base import ModelOptions
+from holdfast_daemon.models.catalogue import Catalogue
+from holdfast_daemon.sessions.driver import Driver
+from holdfast_daemon.sessions.model_output import ModelOutput
+from holdfast_daemon.sessions.run_log import RunLog
+from holdfast_daemon.sessions.tool_calls import ToolCalls
+from holdfast_protocol.errors import Draining, NotFound, Overloaded
+from holdfast_protocol.events import RunStarted
+from holdfast_protocol.view import Settings
+
+
+class RunFactory:
+    """The daemon's means for runs, and how many runs there are.
+
+    Attributes:
+        draining: no run is started any more.
+        active: runs that were started and have not ended.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        catalogue: Catalogue,
+        agents: dict[str, Agent],
+        executor: Executor,
+        limits: SessionLimits,
+    ) -> None:
+        self.catalogue = catalogue
+        self.agents = agents
+        self.draining = False
+        self.active = 0
+        self._ended = anyio.Event()  # Replaced whenever a run ends.
+        self._journal = journal
+        self._executor = executor
+        self._limits = limits
+
+    def started(self) -> None:
+        """Count a run that starts."""
+        self.active += 1
+
+    def ended(self) -> None:
+        """Count a run that has ended."""
+        self.active -= 1
+        self._ended.set()
+        self._ended = anyio.Event()
+
+    async def idle(self) -> None:
+        """Wait until no run is active."""
+        while self.active:
+            await self._ended.wait()
+
+    def session_executor(self) -> SessionExecutor:
+        """Give a new session's share of the executor."""
+        return self._executor.session()
+
+    def check_serving(self) -> None:
+        """Refuse new work while draining.
+
+        Raises:
+            Draining: the daemon finishes what runs.
+        """
+        if self.draining:
+            raise Draining("The daemon is finishing its runs and takes no new ones.")
+
+    def check_room(self) -> None:
+        """Refuse a new run.
+
+        Raises:
+            Draining: the daemon finishes what runs.
+            Overloaded: too many runs are active.
+        """
+        self.check_serving()
+        limit = self._limits.active_runs_max
+        if self.active >= limit:
+            raise Overloaded("Too many runs are active.", limit="active_runs_max", limit_value=limit)
+
+    def check_names(self, *, agent: str | None, model: str | None) -> None:
+        """Refuse names that are not in the catalogues.
+
+        Raises:
+            NotFound: naming the resource.
+        """
+        if agent is not None and agent not in self.agents:
+            raise NotFound(f"No such agent: {agent}.", resource="agent", id=agent, path="$.agent")
+        if model is not None and self.catalogue.get(model) is None:
+            raise NotFound(f"No such model: {model}.", resource="model", id=model, path="$.model")
+
+    def driver(
+        self,
+        started: RunStarted,
+        log: SessionLog,
+        settings: Settings,
+        env: dict[str, str],
+        session_executor: SessionExecutor,
+    ) -> Driver:
+        """Make the driver of a run that is about to start.
+
+        Raises:
+            NotFound: its agent or model is gone since the session was made.
+        """
+        self.check_names(agent=started.agent, model=started.model)
+        model = self.catalogue.get(started.model)
+        assert model is not None
+        run_log = RunLog(self._journal, log, started.run_id or "")
+        redactor = Redactor()
+        output = ModelOutput(
+            run_log,
+            started.model,
+            redactor,
+            block_bytes_max=self._limits.block_bytes_max,
+            calls_max=self._limits.tool_calls_per_step_max,
+        )
+        calls = ToolCalls(
+            run_log,
+            self._executor,
+            session_executor,
+            redactor,
+            cwd=settings.cwd,
+            roots=(settings.cwd, *settings.roots),
+            env=env,
+        )
+        return Driver(
+            run_log,
+            self.agents[started.agent],
+            model,
+            ModelOptions(thinking=settings.thinking),
+            self._executor.specs(),
+            self._limits.steps_per_run_max,
+            output,
+            calls,
+        )

@@ -1,0 +1,312 @@
+"""One session: its state, its inbox, its current run.
+
+State is a fold of the log and changes only when events are committed (`committed`). Commands are carried
+out one after the other by the session's own task (`mutations`); a cancel acts at once, past the inbox.
+Sessions share nothing with each other but the daemon's journal, hub and catalogues.
+"""
+
+import logging
+from secrets import token_hex
+from typing import Final, TypeVar
+
+import anyio
+import msgspec
+
+from holdfast_daemon.config import SessionLimits
+from holdfast_daemon.hub.hub import Hub
+from holdfast_daemon.journal.journal import Journal, SessionLog
+from holdfast_daemon.journal.pending import Committed
+from holdfast_daemon.journal.store import SessionRow, Upsert
+from holdfast_daemon.sessions.commands import (
+    ClearQueue,
+    Command,
+    Continue,
+    Delete,
+    Inbound,
+    Inbox,
+    Prompt,
+    Recover,
+    RunEnded,
+)
+from holdfast_daemon.sessions.history import History
+from holdfast_daemon.sessions.mutations import Mutations
+from holdfast_daemon.sessions.run import RunState, next_state
+from holdfast_daemon.sessions.run_factory import RunFactory
+from holdfast_daemon.sessions.run_slot import RunSlot
+from holdfast_protocol import events
+from holdfast_protocol.errors import InternalError, RpcError
+from holdfast_protocol.methods.prompt import SessionCancelResult
+from holdfast_protocol.methods.session import SessionInfo, SessionsChangedParams
+from holdfast_protocol.view import Snapshot, View
+
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
+
+_TERMINAL: Final = (events.RunCompleted, events.RunFailed, events.RunCancelled, events.RunInterrupted)
+
+_LISTED: Final = (
+    events.SessionUpdated,
+    events.ModelSwitched,
+    events.RunStarted,
+    events.RunPaused,
+    events.RunResumed,
+    *_TERMINAL,
+)
+"""Events after which a session's row in the list is another."""
+
+_CHECKPOINT_EVENTS: Final = 256
+"""The view is stored at a run's end if so many events came since the last time: loading folds the rest."""
+
+_HISTORY_PAGE_BYTES: Final = 1024 * 1024
+
+
+class SessionGone(Exception):
+    """The session was unloaded between being looked up and being used: look it up again."""
+
+
+class Session:
+    """One loaded session.
+
+    Args:
+        row: its row in the store, as created or found.
+        view: the fold of its log up to the row's head.
+        journal: the daemon's.
+        hub: the daemon's.
+        runs: makes drivers.
+        limits: of sessions.
+
+    Attributes:
+        gone: unloaded or deleted; whoever still holds it must look it up again.
+    """
+
+    def __init__(
+        self,
+        row: SessionRow,
+        view: View,
+        journal: Journal,
+        hub: Hub,
+        runs: RunFactory,
+        limits: SessionLimits,
+    ) -> None:
+        self.id = row.session
+        self.log = SessionLog(row.session, row.key, row.epoch, row.head, self)
+        self.view = view
+        self.channel = hub.open(self.log)
+        self.env_json = row.env
+        self.created_at = row.created_at
+        self.updated_at = row.updated_at
+        self.gone = False
+        self._journal = journal
+        self._hub = hub
+        self._inbox = Inbox()
+        self._working = False  # A command is being carried out.
+        self._history: History | None = None
+        self._run_state: RunState | None = RunState(view.run.status) if view.run else None
+        self._run_over = anyio.Event()  # Replaced whenever a run or a waiting prompt came to its end.
+        self._checkpoint_seq = row.view_seq
+        self._slot = RunSlot(runs, lambda run_id: self._inbox.post(RunEnded(run_id)))
+        self._mutations = Mutations(
+            view,
+            self.log,
+            journal,
+            self._slot,
+            runs,
+            runs.session_executor(),
+            msgspec.json.decode(row.env, type=dict[str, str]),
+            limits,
+            self._load_history,
+        )
+
+    # For anybody, without waiting ----------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is active or being started."""
+        return self._slot.busy
+
+    @property
+    def idle(self) -> bool:
+        """Whether it could be unloaded: nothing runs, waits, is being written or is listened to."""
+        busy = self._slot.busy or self._working or len(self._inbox) or self.log.uncommitted_bytes
+        return not busy and not self.channel.subscriptions and self.log.halted is None
+
+    def snapshot(self) -> Snapshot:
+        """Give the session at its head."""
+        return self.view.snapshot()
+
+    def info(self) -> SessionInfo:
+        """Give its row of the session list."""
+        settings = self.view.settings
+        assert settings is not None
+        return SessionInfo(
+            session_id=self.id,
+            epoch=self.log.epoch,
+            cwd=settings.cwd,
+            agent=settings.agent,
+            model=settings.model,
+            status=self.view.status,
+            head=self.log.head,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            archived=settings.archived,
+            title=settings.title,
+            run_id=self.view.run.run_id if self.view.run else None,
+            forked_from=settings.forked_from,
+        )
+
+    def cancel(
+        self, *, by: str, run_id: str | None, tool_call_id: str | None, clear_queue: bool
+    ) -> SessionCancelResult:
+        """Cancel the current run, one named, or one of its tool calls. Acts now, waits for nothing."""
+        if clear_queue:
+            self._inbox.post(ClearQueue(by))
+        return self._slot.cancel(
+            by=by, run_id=run_id, tool_call_id=tool_call_id, admitting=self._inbox.admitting
+        )
+
+    def interrupt(self, cause: str) -> None:
+        """End the current run because the daemon stops."""
+        self._slot.interrupt(cause)
+
+    def recover(self, cause: str) -> None:
+        """Have an open run closed and the queue go on."""
+        self._inbox.post(Recover(cause))
+
+    async def submit(self, command: Command[T]) -> T:
+        """Have a command carried out, after those before it.
+
+        Raises:
+            RpcError: it was refused.
+            SessionGone: look the session up again.
+        """
+        if self.gone:
+            raise SessionGone
+        self._inbox.submit(command)
+        return await command.answer()
+
+    def run_over(self) -> anyio.Event:
+        """Give the event that is set when next a run ended or a waiting prompt was removed."""
+        return self._run_over
+
+    async def freed(self) -> None:
+        """Wait until no run is active."""
+        await self._slot.freed()
+
+    # LogOwner: called by the journal, between a commit and everything else ------------------------------
+
+    def committed(self, committed: list[Committed]) -> None:
+        """Fold durable events in and send them on. The only place where the session's state changes."""
+        try:
+            for item in committed:
+                self._fold(item.event)
+        except Exception:  # the session task's place: a bug here must not stop the journal
+            _logger.exception("session %s: cannot fold", self.id)
+            self._slot.interrupt("internal_error")
+        self._hub.publish(self.channel, committed)
+        if any(isinstance(item.event, _LISTED) for item in committed):
+            self._hub.broadcast_list_change(
+                SessionsChangedParams(change="updated", session_id=self.id, session=self.info())
+            )
+
+    def halted(self, kind: str) -> None:
+        """Stop the run; it is closed when writing works again."""
+        _logger.error("session %s halted: %s", self.id, kind)
+        self._slot.interrupt("storage_unavailable")
+        self._hub.halted(self.channel, kind)
+
+    def revived(self) -> None:
+        """Close what the fault left open."""
+        self.recover("storage_unavailable")
+
+    def _fold(self, event: events.Event) -> None:
+        if event.run_id is not None:
+            state = None if isinstance(event, events.RunStarted) else self._run_state
+            self._run_state = next_state(state, event)
+        self.view.apply(event)
+        if self._history is not None:
+            self._history.apply(event)
+        if isinstance(event, (events.PromptReceived, *_LISTED)):
+            self.updated_at = event.at
+        if isinstance(event, (events.PromptRemoved, events.SessionEnded, *_TERMINAL)):
+            self._run_over.set()
+            self._run_over = anyio.Event()
+        if isinstance(event, _TERMINAL):
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Store the view, so that loading need not fold the whole log."""
+        if self.view.head - self._checkpoint_seq < _CHECKPOINT_EVENTS or self.log.halted:
+            return
+        self._checkpoint_seq = self.view.head
+        body = msgspec.json.encode(self.view.snapshot(None))
+        change = Upsert("sessions", "", (("view", body), ("view_seq", self.view.head)))
+        self._journal.emit_nowait(self.log, rows=lambda _seq: (change,))
+
+    # The session's task --------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Carry out commands until unloaded or deleted."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                while not self.gone:
+                    item = await self._inbox.next()
+                    if self.gone:
+                        return
+                    self._working = True
+                    await self._carry_out(item, tasks)
+                    self._working = False
+                    if not self._inbox.admitting:
+                        self._slot.forget_cancel()
+        finally:
+            self.gone = True
+            for command in self._inbox.drain():
+                command.fail(InternalError("The session was unloaded.", retryable=True))
+
+    async def _carry_out(self, item: Inbound, tasks: anyio.abc.TaskGroup) -> None:
+        if isinstance(item, Command):
+            if item.abandoned:
+                return
+            item.begun = True
+        self._inbox.admitting_now = isinstance(item, Prompt | Continue)
+        error: RpcError
+        try:
+            await self._mutations.carry_out(item, tasks)
+        except RpcError as refusal:
+            error = refusal
+        except Exception:
+            incident = token_hex(4)
+            _logger.exception("session %s, incident %s", self.id, incident)
+            error = InternalError("A bug in the daemon.", incident_id=incident)
+        else:
+            self.gone = isinstance(item, Delete)
+            return
+        finally:
+            self._inbox.admitting_now = False
+        if isinstance(item, Command):
+            item.fail(error)
+
+    async def _load_history(self) -> History:
+        """Give the conversation, kept up to date from now on; read from the log the first time."""
+        if self._history is not None:
+            return self._history
+        history = History()
+        while history.position < self.log.head:
+            page = await self._journal.read(
+                self.log,
+                history.position,
+                limit=1000,
+                bytes_max=_HISTORY_PAGE_BYTES,
+                without=tuple(events.DELTA_TAGS),
+            )
+            for row in page.rows:
+                history.apply(events.decode(row.body))
+            history.position = page.last
+        self._history = history  # No await since the head was compared: nothing is missed.
+        return history
+
+    def unload(self) -> None:
+        """Let go of memory: the registry forgets an idle session."""
+        assert self.idle
+        self.gone = True
+        self._inbox.post(Recover("unloaded"))  # Wakes the task, which sees that the session is gone.
