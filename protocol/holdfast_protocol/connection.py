@@ -118,13 +118,14 @@ class Connection:
         while self.state is not State.CLOSING:
             try:
                 frame = next(self._frames, None)
+                event = None if frame is None else self._receive_frame(frame)
             except FrameTooLarge:
                 self._refuse_too_large()
                 return None
-            if frame is None:
-                return None
-            event = self._receive_frame(frame)
-            if event is not None:
+            except RemoteProtocolError:
+                self.state = State.CLOSING
+                raise
+            if event is not None or frame is None:
                 return event
         return None
 
@@ -156,8 +157,9 @@ class Connection:
         self._settle(request_id)
         if self._initializing:
             self._initializing = False
-            self.state = State.OPEN
-            self._reader.frame_bytes_max = self._message_bytes_max
+            if self.state is State.WAITING:  # Not if it was closed meanwhile.
+                self.state = State.OPEN
+                self._reader.frame_bytes_max = self._message_bytes_max
         return self._frame(jsonrpc.encode_result(request_id, result))
 
     def error(self, request_id: Id, error: RpcError) -> bytes:
@@ -188,7 +190,9 @@ class Connection:
         except InvalidMessage as invalid:
             if self.state is State.WAITING:
                 raise RemoteProtocolError("Not a message, and before `initialize`.") from invalid
-            self._reply(jsonrpc.encode_error(invalid.id, invalid.error))
+            # Under the id of a request in flight the refusal would look like that request's answer.
+            reply_id = None if invalid.id is None or invalid.id in self._inbound else invalid.id
+            self._reply(jsonrpc.encode_error(reply_id, invalid.error))
             return None
         if isinstance(message, Response):
             return self._receive_response(message)
@@ -231,16 +235,17 @@ class Connection:
         return request
 
     def _receive_response(self, response: Response) -> Response | None:
+        if self.state is State.WAITING:
+            raise RemoteProtocolError("A response before `initialize`.")
         if response.id is None:
             return response  # The peer could not read an id of ours: the caller may want to know.
         if self._outbound.pop(response.id, None) is None:
-            if self.state is State.WAITING:
-                raise RemoteProtocolError("A response before `initialize`.")
             return None  # Answered twice, or never asked: nothing waits for it.
         return response
 
     def _refuse_too_large(self) -> None:
         if self.state is State.WAITING:
+            self.state = State.CLOSING
             raise RemoteProtocolError("Too large, and before `initialize`.")
         limit = self._reader.frame_bytes_max
         error = TooLarge(f"A message is at most {limit} bytes.", limit="message_bytes_max", limit_value=limit)

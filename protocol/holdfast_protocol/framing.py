@@ -17,6 +17,8 @@ HEADERS_MAX: Final = 32
 
 _LENGTH: Final = re.compile(rb"[0-9]{1,15}")  # int() would also take signs, spaces and underscores
 
+_BLANK: Final = b" \t"
+
 
 class Framing(Enum):
     """How messages are delimited on one connection, in both directions."""
@@ -61,14 +63,14 @@ class FrameReader:
         self._buffer += data
 
     def frames(self) -> Iterator[bytes]:
-        """Yield complete frames, in order. Blank lines between JSON lines are skipped.
+        """Yield complete frames, in order. Blank lines between JSON lines are skipped, empty bodies are not.
 
         Raises:
             FrameTooLarge: the next frame is over `frame_bytes_max`.
             RemoteProtocolError: the bytes are neither framing.
         """
         while (frame := self._next()) is not None:
-            if frame:
+            if frame or self.framing is Framing.HEADERS:
                 yield frame
 
     def _next(self) -> bytes | None:
@@ -112,7 +114,7 @@ class FrameReader:
         begin = max(self._start, self._searched - 3)  # The delimiter may straddle two feeds.
         end = self._buffer.find(b"\r\n\r\n", begin)
         block_bytes = (end if end >= 0 else len(self._buffer)) - self._start
-        if block_bytes > HEADER_BYTES_MAX:
+        if block_bytes > HEADER_BYTES_MAX + (0 if end >= 0 else 3):  # The last 3 may begin the delimiter.
             raise RemoteProtocolError(f"A header block is at most {HEADER_BYTES_MAX} bytes.")
         if end < 0:
             self._searched = len(self._buffer)
@@ -140,8 +142,8 @@ def _content_length(block: bytes) -> int:
         name, colon, value = line.partition(b":")
         if not colon:
             raise RemoteProtocolError("A header line has no colon.")
-        if name.strip().lower() == b"content-length":
-            if length is not None or not _LENGTH.fullmatch(value.strip()):
+        if name.strip(_BLANK).lower() == b"content-length":
+            if length is not None or not _LENGTH.fullmatch(value.strip(_BLANK)):
                 raise RemoteProtocolError("Content-Length must stand once and be a number.")
             length = int(value)
     if length is None:

@@ -19,7 +19,10 @@ DEPTH_MAX: Final = 128
 """Nesting of arrays and objects; deeper frames are refused before any recursion could overflow."""
 
 MEMBERS_MAX: Final = 10_000
-"""Members and elements of one frame, all objects and arrays together."""
+"""Members and elements of one frame, all objects and arrays together; an empty one counts as one more."""
+
+_TOKENS_MAX: Final = 5 * MEMBERS_MAX + 1
+"""What `_TOKEN` finds in JSON of so many members: openers, closers, commas, and two strings a member."""
 
 ID_BYTES_MAX: Final = 256
 METHOD_BYTES_MAX: Final = 256
@@ -29,8 +32,11 @@ Id = str | int
 
 _ID_MAX: Final = 2**63
 
-# A JSON string, or one structural character. Strings are matched whole so that their content is skipped.
-_TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],]')
+# A JSON string, or one structural character. Strings are matched whole so that their content is skipped, also
+# one that never ends, and possessively: no byte is looked at twice, whatever the peer sends.
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[{}\[\],]', re.DOTALL)
+
+_SPACE: Final = b" \t\r\n"
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -89,13 +95,17 @@ def decode(frame: bytes) -> Message:
         raise InvalidMessage(InvalidRequest("A message is a JSON object."))
     envelope: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
     message_id = _readable_id(envelope)
+    is_response = "method" not in envelope and ("result" in envelope or "error" in envelope)
+    refused_id = None if is_response else message_id  # A response's id is one of ours, not of the peer's.
     if _has_duplicates(frame, envelope):
-        raise InvalidMessage(InvalidRequest("A member name occurs twice in one object."), message_id)
+        raise InvalidMessage(InvalidRequest("A member name occurs twice in one object."), refused_id)
     if envelope.get("jsonrpc") != "2.0":
-        raise InvalidMessage(InvalidRequest('"jsonrpc" must be "2.0".', path="$.jsonrpc"), message_id)
+        raise InvalidMessage(InvalidRequest('"jsonrpc" must be "2.0".', path="$.jsonrpc"), refused_id)
+    if is_response:
+        return _response(envelope, message_id)
     if "method" in envelope:
         return _call(envelope, message_id)
-    return _response(envelope, message_id)
+    raise InvalidMessage(InvalidRequest("Neither a request nor a response."), refused_id)
 
 
 def encode_request(id: Id, method: str, params: Any) -> bytes:  # noqa: A002 - the field's name
@@ -136,20 +146,20 @@ def _check_shape(frame: bytes) -> None:
     if openers <= DEPTH_MAX and openers + frame.count(b",") <= MEMBERS_MAX:
         return  # Characters inside strings counted too, and still within the limits.
     depth = members = 0
-    for match in _TOKEN.finditer(frame):
-        token = match[0]
-        if token in (b"{", b"["):
+    for tokens, match in enumerate(_TOKEN.finditer(frame), 1):
+        token = frame[match.start()]
+        if token in b"{[":
             depth += 1
             members += 1
             if depth > DEPTH_MAX:
                 raise InvalidMessage(
                     ParseError("Nested too deeply.", limit="depth_max", limit_value=DEPTH_MAX)
                 )
-        elif token in (b"}", b"]"):
+        elif token in b"}]":
             depth -= 1
-        elif token == b",":
+        elif token in b",":
             members += 1
-        if members > MEMBERS_MAX:
+        if members > MEMBERS_MAX or tokens > _TOKENS_MAX:
             raise InvalidMessage(
                 ParseError("Too many members.", limit="members_max", limit_value=MEMBERS_MAX)
             )
@@ -159,9 +169,11 @@ def _has_duplicates(frame: bytes, value: dict[str, Any]) -> bool:
     """Tell whether an object of the frame names a member twice; decoders keep the last in silence.
 
     A frame equal to the compact encoding of what was decoded from it cannot have lost a member, and
-    that is how most clients write. Others are decoded once more, watching each object.
+    that is how most clients write. The same holds if both are equal without any white space: what is left
+    of the tokens then has the same structure. Others are decoded once more, watching each object.
     """
-    if _encoder.encode(value) == frame:
+    encoded = _encoder.encode(value)
+    if encoded == frame or encoded.translate(None, _SPACE) == frame.translate(None, _SPACE):
         return False
     seen_twice = False
 
@@ -206,14 +218,14 @@ def _call(envelope: dict[str, Any], message_id: Id | None) -> Request | Notifica
 
 
 def _response(envelope: dict[str, Any], message_id: Id | None) -> Response:
-    if "id" not in envelope or ("result" in envelope) == ("error" in envelope):
-        raise InvalidMessage(InvalidRequest("Neither a request nor a response."), message_id)
+    if "id" not in envelope or ("result" in envelope and "error" in envelope):
+        raise InvalidMessage(InvalidRequest("A response has an id, and either a result or an error."))
+    if message_id is None and ("result" in envelope or envelope["id"] is not None):
+        raise InvalidMessage(InvalidRequest("A response has the id of its request.", path="$.id"))
     if "result" in envelope:
-        if message_id is None:
-            raise InvalidMessage(InvalidRequest("A result needs the id of its request.", path="$.id"))
         return Response(message_id, result=envelope["result"])
     try:
         error = msgspec.convert(envelope["error"], ErrorObject)
     except msgspec.ValidationError as problem:
-        raise InvalidMessage(InvalidRequest(f"Not an error object: {problem}"), message_id) from None
+        raise InvalidMessage(InvalidRequest(f"Not an error object: {problem}")) from None
     return Response(message_id, error=error)

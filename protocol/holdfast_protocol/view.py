@@ -1,7 +1,7 @@
 """What a session looks like: a fold of its events (PROTOCOL.md, "Snapshots").
 
-`View` is the running fold; `Snapshot` is its frozen wire form. `fold(snapshot, events)` gives the same
-snapshot as folding the log from its start: daemon, clients and tests use this one implementation.
+`View` is the running fold; `Snapshot` is its frozen wire form, kept small by `shrink`. `fold(snapshot, tail)`
+gives the same as folding the log from its start: daemon, clients and tests use this one implementation.
 
 A view holds what a screen needs to join in: settings, the current run with its open blocks, the queue, open
 requests, totals. Finished messages are not in it; they are read from the log, back from `older`.
@@ -14,131 +14,42 @@ from typing import Any, Final, Literal
 import msgspec
 
 from holdfast_protocol import events
-from holdfast_protocol.content import ContentBlock, TextBlock
-from holdfast_protocol.events.base import BlockKind, Json, Thinking, ToolKind, Usage, WireStruct
-from holdfast_protocol.events.output import PlanEntry
 from holdfast_protocol.events.people import RequestOpened
-from holdfast_protocol.events.session import Origin, SandboxInfo
+from holdfast_protocol.shrink import shrink
+from holdfast_protocol.snapshot import (
+    SNAPSHOT_BYTES_MAX,
+    Child,
+    CurrentRun,
+    EndedRun,
+    OpenBlock,
+    OpenToolCall,
+    QueuedPrompt,
+    RunStatus,
+    SessionStatus,
+    Settings,
+    Snapshot,
+    SnapshotPart,
+)
 
-SNAPSHOT_BYTES_MAX: Final = 256 * 1024
-"""Encoded size of a snapshot; texts are cut until it fits, and say how long they are."""
-
-SessionStatus = Literal["idle", "running", "paused", "ended"]
-
-RunStatus = Literal["running", "paused", "completed", "failed", "cancelled", "interrupted"]
-
-
-class Settings(WireStruct, frozen=True, kw_only=True):
-    """A session's settings. Paths are absolute."""
-
-    cwd: str
-    agent: str
-    model: str
-    sandbox: SandboxInfo
-    thinking: Thinking = "off"
-    roots: tuple[str, ...] = ()
-    title: str | None = None
-    archived: bool = False
-    meta: Json = None
-    forked_from: Origin | None = None
-
-
-class OpenBlock(WireStruct, frozen=True, kw_only=True):
-    """A block that streams. `text` is its end so far; `length` counts all its code points.
-
-    If `text` is shorter than `length`, its beginning was cut to keep the snapshot small: read the log.
-    """
-
-    block_id: str
-    message_id: str
-    step: int
-    kind: BlockKind
-    text: str
-    length: int
-    tool_call_id: str | None = None
-    tool: str | None = None
-
-
-class OpenToolCall(WireStruct, frozen=True, kw_only=True):
-    """A tool call without an outcome. `text` is its output so far, `length` as in `OpenBlock`."""
-
-    tool_call_id: str
-    step: int
-    tool: str
-    kind: ToolKind
-    title: str
-    input: Json
-    text: str
-    length: int
-
-
-class CurrentRun(WireStruct, frozen=True, kw_only=True):
-    """The run in progress."""
-
-    run_id: str
-    prompt_id: str
-    seq: int
-    started_at: int
-    status: Literal["running", "paused"]
-    agent: str
-    model: str
-    step: int = 0
-    continues: str | None = None
-    blocks: tuple[OpenBlock, ...] = ()
-    tool_calls: tuple[OpenToolCall, ...] = ()
-    usage: Usage = Usage()
-
-
-class EndedRun(WireStruct, frozen=True, kw_only=True):
-    """The last run that ended; `seq` is its terminal event's."""
-
-    run_id: str
-    prompt_id: str
-    status: RunStatus
-    seq: int
-
-
-class QueuedPrompt(WireStruct, frozen=True, kw_only=True):
-    """A prompt that waits. `truncated` says that `content` was cut to keep the snapshot small."""
-
-    prompt_id: str
-    content: tuple[ContentBlock, ...]
-    by: str
-    seq: int
-    model: str | None = None
-    truncated: bool = False
-
-
-class Child(WireStruct, frozen=True, kw_only=True):
-    """A sub-agent's session that has not ended."""
-
-    agent: str
-    session_id: str
-    epoch: str
-
-
-class Snapshot(WireStruct, frozen=True, kw_only=True):
-    """A session at `head`.
-
-    Attributes:
-        held: the queue waits for `session/continue`, because the last run failed or was interrupted.
-        runs: how many runs were started.
-        older: page back from here with `session/read {before}`; None in an empty log.
-    """
-
-    head: int
-    status: SessionStatus
-    settings: Settings | None = None
-    run: CurrentRun | None = None
-    last_run: EndedRun | None = None
-    queue: tuple[QueuedPrompt, ...] = ()
-    held: bool = False
-    requests: tuple[RequestOpened, ...] = ()
-    usage: Usage = Usage()
-    plan: tuple[PlanEntry, ...] = ()
-    children: tuple[Child, ...] = ()
-    runs: int = 0
-    older: int | None = None
+__all__ = [
+    "RUN_STATUS_OF",
+    "SNAPSHOT_BYTES_MAX",
+    "Child",
+    "CurrentRun",
+    "EndedRun",
+    "OpenBlock",
+    "OpenText",
+    "OpenToolCall",
+    "QueuedPrompt",
+    "RunStatus",
+    "RunView",
+    "SessionStatus",
+    "Settings",
+    "Snapshot",
+    "SnapshotPart",
+    "View",
+    "fold",
+]
 
 
 class OpenText:
@@ -208,6 +119,8 @@ class View:
         self.plan = given.plan
         self.children: dict[str, Child] = {child.session_id: child for child in given.children}
         self.runs = given.runs
+        # Parts the given snapshot did not have whole, in its order; until they are replaced.
+        self.truncated: dict[SnapshotPart, None] = dict.fromkeys(given.truncated)
 
     @property
     def status(self) -> SessionStatus:
@@ -224,15 +137,11 @@ class View:
             handler(self, event)
 
     def snapshot(self, bytes_max: int | None = SNAPSHOT_BYTES_MAX) -> Snapshot:
-        """Give the wire form; texts are cut until its encoding fits into `bytes_max` (None: never)."""
-        snapshot = self._snapshot(None)
+        """Give the wire form, shortened until its encoding fits into `bytes_max` (None: never)."""
         if bytes_max is None:
-            return snapshot
-        characters = bytes_max // 4
-        while len(msgspec.json.encode(snapshot)) > bytes_max and characters > 0:
-            snapshot = self._snapshot(characters)
-            characters //= 4
-        return snapshot
+            return self._snapshot(None)
+        # A code point takes a byte at least: of a text, no more than `bytes_max` of them can stay.
+        return shrink(self._snapshot(bytes_max), bytes_max)
 
     def _snapshot(self, characters: int | None) -> Snapshot:
         return Snapshot(
@@ -241,7 +150,7 @@ class View:
             settings=self.settings,
             run=_current_run(self.run, characters) if self.run else None,
             last_run=self.last_run,
-            queue=tuple(_cut(prompt, characters) for prompt in self.queue.values()),
+            queue=tuple(self.queue.values()),
             held=self.held,
             requests=tuple(self.requests.values()),
             usage=self.usage,
@@ -249,6 +158,7 @@ class View:
             children=tuple(self.children.values()),
             runs=self.runs,
             older=self.head + 1 if self.head else None,
+            truncated=tuple(self.truncated),
         )
 
 
@@ -310,7 +220,7 @@ def _prompt_updated(view: View, event: events.PromptUpdated) -> None:
     if prompt is None:
         return
     if event.content is not None:
-        view.queue[event.prompt_id] = msgspec.structs.replace(prompt, content=event.content)
+        view.queue[event.prompt_id] = msgspec.structs.replace(prompt, content=event.content, truncated=False)
     if event.position is not None:
         others = [item for item in view.queue.values() if item.prompt_id != event.prompt_id]
         others.insert(event.position - 1, view.queue[event.prompt_id])
@@ -326,6 +236,7 @@ def _prompt_removed(view: View, event: events.PromptRemoved) -> None:
 def _run_started(view: View, event: events.RunStarted) -> None:
     view.runs += 1
     view.held = False
+    view.truncated.pop("run", None)
     view.run = RunView(
         CurrentRun(
             run_id=event.run_id or "",
@@ -356,6 +267,7 @@ def _run_ended(view: View, event: events.Terminal) -> None:
     view.last_run = EndedRun(run_id=event.run_id or "", prompt_id=prompt_id, status=status, seq=event.seq)
     view.held = status in ("failed", "interrupted")
     view.run = None
+    view.truncated.pop("run", None)
 
 
 def _block_started(view: View, event: events.ContentBlockStart) -> None:
@@ -392,6 +304,7 @@ def _tool_call_ended(view: View, event: events.ToolCallCompleted | events.ToolCa
 
 def _plan_updated(view: View, event: events.PlanUpdated) -> None:
     view.plan = event.entries
+    view.truncated.pop("plan", None)
 
 
 def _request_opened(view: View, event: events.RequestOpened) -> None:
@@ -499,16 +412,5 @@ def _open_tool_call(call: OpenText, characters: int | None) -> OpenToolCall:
         input=start.input,
         text=call.text(characters),
         length=call.length,
+        truncated=isinstance(start, OpenToolCall) and start.truncated,
     )
-
-
-def _cut(prompt: QueuedPrompt, characters: int | None) -> QueuedPrompt:
-    """Shorten a waiting prompt for a snapshot: the first words of each text, nothing else."""
-    if characters is None:
-        return prompt
-    texts = tuple(
-        TextBlock(text=block.text[:characters]) for block in prompt.content if isinstance(block, TextBlock)
-    )
-    if texts == prompt.content:
-        return prompt
-    return msgspec.structs.replace(prompt, content=texts, truncated=True)

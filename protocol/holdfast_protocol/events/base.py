@@ -93,8 +93,13 @@ BlockKind = Literal["text", "thinking", "tool_input"]
 
 ToolKind = Literal["read", "edit", "delete", "move", "search", "execute", "think", "fetch", "other"]
 
-Identifier = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$")]
-"""An id a client may choose: letters, digits, `_.:-`, at most 128."""
+Identifier = Annotated[
+    str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$(?!\n)")
+]
+"""An id a client may choose: letters, digits, `_.:-`, at most 128.
+
+A bare `$` would let a final newline through in Python, and `\\Z` is not known to JSON Schema.
+"""
 
 Json = Any
 """JSON of a shape only its owner knows: tool arguments, plugin data, a client's `meta`."""

@@ -15,7 +15,12 @@ class RequestOption(WireStruct, frozen=True, kw_only=True):
 
 
 class RequestOpened(EventBase, frozen=True, kw_only=True, tag="request_opened"):
-    """A question to people. It waits, also across a restart, until somebody answers or it expires."""
+    """A question to people. It waits, also across a restart, until somebody answers or it expires.
+
+    Attributes:
+        truncated: in snapshots only: `detail`, `title` or `options` are not whole here, to keep the snapshot
+            small; read the event at `seq` before answering.
+    """
 
     request_id: str
     kind: RequestKind
@@ -24,6 +29,7 @@ class RequestOpened(EventBase, frozen=True, kw_only=True, tag="request_opened"):
     options: tuple[RequestOption, ...]
     tool_call_id: str | None = None
     expires_at: int | None = None
+    truncated: bool = False
 
 
 class RequestResolved(EventBase, frozen=True, kw_only=True, tag="request_resolved"):

@@ -1,6 +1,6 @@
 """Prompts and runs: admit, cancel, wait, continue."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -9,9 +9,13 @@ from holdfast_protocol.events.base import Identifier, WireStruct
 from holdfast_protocol.events.prompt import Delivery, PromptStatus
 from holdfast_protocol.methods.session import Key, Name
 from holdfast_protocol.methods.table import Method
-from holdfast_protocol.view import RunStatus
 
 WAIT_MS_MAX = 3_600_000
+
+WaitStatus = Literal[
+    "queued", "removed", "running", "paused", "completed", "failed", "cancelled", "interrupted"
+]
+"""How a run stands, or its prompt if it has none yet, or will have none."""
 
 
 class SessionPromptParams(WireStruct, frozen=True, kw_only=True):
@@ -69,7 +73,7 @@ class SessionWaitResult(WireStruct, frozen=True, kw_only=True):
     """
 
     done: bool
-    status: RunStatus
+    status: WaitStatus
     run_id: str | None = None
     seq: int | None = None
 

@@ -100,7 +100,7 @@ class SessionUpdateParams(WireStruct, frozen=True, kw_only=True):
     """New settings; absent members stay. `expect` refuses the change if the head has moved on."""
 
     session_id: Identifier
-    title: Title | UnsetType | None = UNSET
+    title: Title | UnsetType = UNSET
     archived: bool | UnsetType = UNSET
     agent: Name | UnsetType = UNSET
     model: Name | UnsetType = UNSET
@@ -168,10 +168,13 @@ class SessionExportResult(WireStruct, frozen=True, kw_only=True):
 
 
 class SessionsChangedParams(WireStruct, frozen=True, kw_only=True):
-    """A row of the session list appeared, changed or went."""
+    """A row of the session list appeared, changed or went.
 
-    session_id: str
-    change: Literal["created", "updated", "deleted"]
+    `many` names none: this client read too slowly to be told of each, and should list again.
+    """
+
+    change: Literal["created", "updated", "deleted", "many"]
+    session_id: str | None = None
     session: SessionInfo | None = None
 
 

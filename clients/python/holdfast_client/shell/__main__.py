@@ -1,0 +1,62 @@
+"""The command line: which subcommand, and how every way of ending becomes an exit code."""
+
+import sys
+
+from holdfast_client.shell import arguments, commands, exit_codes, streams
+from holdfast_protocol.version import VERSION
+
+
+def main() -> int:
+    """Run the command in `sys.argv` and give its exit code."""
+    streams.prepare()
+    try:
+        exit_code = _dispatch(sys.argv[1:])
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except exit_codes.CommandFailed as failure:
+        return _fail(failure)
+    except BrokenPipeError:
+        streams.abandon(1, 2)  # Whoever read our output has gone.
+        return exit_codes.OK
+    except OSError as error:
+        streams.abandon(1)
+        return _fail(exit_codes.CommandFailed(f"{error.strerror}: {error.filename or 'standard output'}"))
+    except (KeyboardInterrupt, exit_codes.Detached):
+        return exit_codes.INTERRUPTED
+    return exit_code
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(commands.overview(), end="")
+        return exit_codes.OK
+    name, *rest = argv
+    if name in ("-V", "--version"):
+        print(f"holdfast {VERSION}")
+        return exit_codes.OK
+    if name not in commands.SUMMARIES:
+        raise exit_codes.UsageError(
+            f"there is no command {name!r}{arguments.meant(name, commands.SUMMARIES)} (see `holdfast help`)"
+        )
+    command = commands.load(name)
+    try:
+        parsed = arguments.parse(rest, command.SPEC)
+    except arguments.HelpWanted:
+        print(f"usage: {command.SPEC.usage}", end="")
+        return exit_codes.OK
+    return command.run(parsed)
+
+
+def _fail(failure: exit_codes.CommandFailed) -> int:
+    from holdfast_client.shell.plain import plain  # noqa: PLC0415 - only after a failure
+
+    try:
+        sys.stdout.flush()
+        print(f"holdfast: {plain(failure.message)}", file=sys.stderr, flush=True)
+    except OSError:
+        streams.abandon(1, 2)
+    return failure.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

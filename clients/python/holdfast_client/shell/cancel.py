@@ -1,0 +1,36 @@
+"""`holdfast cancel ID`: end a session's run. The session lives on."""
+
+from typing import Any, Final
+
+from holdfast_client.shell import endpoint, sessions
+from holdfast_client.shell.arguments import Arguments, Spec
+from holdfast_client.shell.exit_codes import OK
+
+SPEC: Final = Spec(
+    usage="""\
+holdfast cancel ID [--run RUN] [--clear-queue]
+
+Cancel the current run of a session, but not the session.
+
+  --run RUN       only if this is the run
+  --clear-queue   also drop the prompts that wait behind it
+""",
+    flags={"--clear-queue": "clear-queue"},
+    options={"--run": "run"},
+    positionals=(1, 1),
+)
+
+
+def run(arguments: Arguments) -> int:
+    """Cancel, and say what was there to cancel."""
+    wire = endpoint.connect(endpoint.locate(), endpoint.new_client_id()).wire
+    session_id = sessions.resolve(wire, arguments.positionals[0])["sessionId"]
+    params: dict[str, Any] = {"sessionId": session_id, "clearQueue": "clear-queue" in arguments.flags}
+    if "run" in arguments.options:
+        params["runId"] = arguments.options["run"]
+    result = wire.call("session/cancel", params)
+    if result["cancelled"]:
+        print(f"cancelled {result.get('runId', 'the run')} of {session_id}")
+    else:
+        print(f"nothing to cancel in {session_id}")
+    return OK

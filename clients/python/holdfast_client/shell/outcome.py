@@ -1,0 +1,135 @@
+"""What one run came to: a fold of its events into the object that JSON output ends with.
+
+The events of a session in which others prompt too are told apart by run id; the run is the one that started
+with our prompt.
+"""
+
+from typing import Any, Final
+
+from holdfast_client.shell import exit_codes
+
+Event = dict[str, Any]
+
+TERMINAL: Final = frozenset({"run_completed", "run_failed", "run_cancelled", "run_interrupted"})
+
+_PROMPT_EVENTS: Final = frozenset({"prompt_received", "prompt_updated", "prompt_removed"})
+
+
+class Outcome:
+    """Our run, as far as it has come.
+
+    Attributes:
+        run_id: None until our prompt started a run.
+        terminal: the event that ended it; None until then.
+        removed: the prompt was taken out of the queue, or its session deleted: there will be no run.
+        waits_for: titles of open requests to people, by request id.
+        paused: why the run waits, None if it does not.
+        held: the prompt waits in a queue that goes on only when a person continues the session.
+    """
+
+    def __init__(self, prompt_id: str) -> None:
+        self._prompt_id = prompt_id
+        self._text: list[str] = []  # Text blocks of one message, the last that had any.
+        self._message_id: str | None = None
+        self.run_id: str | None = None
+        self.terminal: Event | None = None
+        self.removed = False
+        self.waits_for: dict[str, str] = {}
+        self.paused: str | None = None
+        self.held = False
+
+    def fold(self, event: Event) -> bool:
+        """Take one event in, and tell whether it belongs to our prompt or its run."""
+        if event["type"] == "session_ended":
+            self.removed = True
+            return False
+        if event["type"] in _PROMPT_EVENTS:
+            return self._fold_prompt(event)
+        if event["type"] == "run_started" and event["promptId"] == self._prompt_id:
+            self.run_id = event.get("runId")
+            self.held = False
+        if self.run_id is None or event.get("runId") != self.run_id:
+            return False
+        self._fold_run(event)
+        return True
+
+    def _fold_prompt(self, event: Event) -> bool:
+        if event["promptId"] != self._prompt_id:
+            return False
+        self.removed = event["type"] == "prompt_removed"
+        return True
+
+    def _fold_run(self, event: Event) -> None:
+        match event["type"]:
+            case "content_block_end" if event["kind"] == "text" and event["text"]:
+                self._add_text(event["messageId"], event["text"])
+            case "request_opened":
+                self.waits_for[event["requestId"]] = event["title"]
+            case "request_resolved":
+                self.waits_for.pop(event["requestId"], None)
+            case "run_paused":
+                self.paused = event["reason"]
+            case "run_resumed":
+                self.paused = None
+            case kind if kind in TERMINAL:
+                self.terminal = event
+            case _:
+                pass
+
+    def _add_text(self, message_id: str, text: str) -> None:
+        if message_id != self._message_id:
+            self._message_id = message_id
+            self._text = []
+        self._text.append(text)
+
+    @property
+    def final_text(self) -> str:
+        """The text of the last message that had any."""
+        return "\n".join(self._text)
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with."""
+        if self.terminal is not None:
+            return exit_codes.of_terminal(self.terminal)
+        if self.waits_for:
+            return exit_codes.PERMISSION
+        if self.held:
+            return exit_codes.TRANSIENT
+        return exit_codes.LIMIT if self.paused else exit_codes.INTERRUPTED
+
+    @property
+    def status(self) -> str:
+        """How our run stands.
+
+        `completed`, `failed`, `cancelled`, `interrupted`; before an end `removed`, `waiting`, `queued`,
+        `paused`, or else `detached`: that is what it is if nobody looks any longer.
+        """
+        if self.terminal is not None:
+            return self.terminal["type"].removeprefix("run_")
+        if self.removed:
+            return "removed"
+        if self.waits_for:
+            return "waiting"
+        if self.held:
+            return "queued"
+        return "paused" if self.paused else "detached"
+
+    def result(self) -> dict[str, Any]:
+        """Give the members of the result object that the run knows."""
+        members: dict[str, Any] = {
+            "status": self.status,
+            "exitCode": self.exit_code,
+            "promptId": self._prompt_id,
+            "runId": self.run_id,
+            "text": self.final_text,
+        }
+        terminal = self.terminal or {}
+        for name in ("stopReason", "usage", "cost", "durationMs", "error", "cause", "by"):
+            if name in terminal:
+                members[name] = terminal[name]
+        if self.waits_for:
+            members["waitsFor"] = [
+                {"requestId": key, "title": title} for key, title in self.waits_for.items()
+            ]
+        return members

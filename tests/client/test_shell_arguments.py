@@ -1,0 +1,79 @@
+"""Command lines, without any command."""
+
+import pytest
+
+from holdfast_client.shell.arguments import Arguments, HelpWanted, Spec, meant, parse
+from holdfast_client.shell.exit_codes import USAGE, UsageError
+
+SPEC = Spec(
+    usage="holdfast example WORD…\n",
+    flags={"-a": "all", "--all": "all"},
+    options={"-o": "output", "--output": "output", "--format": "format", "--since": "since"},
+    choices={"format": ("text", "json")},
+    positionals=(0, 2),
+)
+
+
+def test_flags_options_and_positionals_are_told_apart_in_any_order() -> None:
+    given = parse(["one", "--all", "-o", "file", "two", "--format=json"], SPEC)
+
+    assert given == Arguments(["one", "two"], {"all"}, {"output": "file", "format": "json"})
+
+
+def test_after_two_dashes_nothing_is_an_option() -> None:
+    assert parse(["--", "--all", "-x"], SPEC).positionals == ["--all", "-x"]
+
+
+def test_a_single_dash_is_a_positional() -> None:
+    assert parse(["-"], SPEC).positionals == ["-"]
+
+
+def test_a_value_may_begin_with_a_dash_and_contain_an_equals_sign() -> None:
+    assert parse(["-o", "-x", "--output=a=b"], SPEC).options == {"output": "a=b"}
+    assert parse(["-o", "-x"], SPEC).options == {"output": "-x"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--al"], "unknown option --al, did you mean --all?"),
+        (["--zzzzzz"], "unknown option --zzzzzz"),
+        (["--format", "xml"], "--format takes text, json, not 'xml'"),
+        (["--all=yes"], "--all takes no value"),
+        (["-o"], "-o needs a value"),
+        (["a", "b", "c"], "unexpected argument 'c'"),
+    ],
+)
+def test_what_does_not_fit_is_named(argv: list[str], said: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse(argv, SPEC)
+
+    assert raised.value.message == said
+    assert raised.value.exit_code == USAGE
+
+
+def test_a_missing_positional_shows_how_the_command_is_called() -> None:
+    with pytest.raises(UsageError, match="usage: holdfast example WORD"):
+        parse([], SPEC._replace(positionals=(1, 1)))
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_is_wanted_wherever_it_stands(word: str) -> None:
+    with pytest.raises(HelpWanted):
+        parse(["one", word], SPEC)
+
+
+@pytest.mark.parametrize("text", ["-1", "x", "1.5", "", "٣"])
+def test_a_number_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--since takes a whole number"):
+        Arguments([], set(), {"since": text}).integer("since")
+
+
+def test_a_number_is_read_and_an_absent_one_is_none() -> None:
+    assert Arguments([], set(), {"since": "42"}).integer("since") == 42
+    assert Arguments([], set(), {}).integer("since") is None
+
+
+def test_the_nearest_known_word_is_offered_and_no_far_one() -> None:
+    assert meant("wacth", ["watch", "attach"]) == ", did you mean watch?"
+    assert meant("zzz", ["watch", "attach"]) == ""
