@@ -52,4 +52,4 @@ class Limits(_Struct, frozen=True, kw_only=True):
     requests_per_second_max: int
     subscribers_per_session_max: int
     queued_prompts_max: int
-    page_events_max: int
+    read_events_max: int

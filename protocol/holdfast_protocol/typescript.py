@@ -89,6 +89,8 @@ def _type(schema: Schema) -> str:
             return f"({item})[]" if " | " in item else f"{item}[]"
         case {"type": "object", "additionalProperties": values}:
             return f"{{ [name: string]: {_type(values)} }}"
+        case {"type": "object"}:
+            return "{ [name: string]: unknown }"
         case {"type": str(scalar)} if scalar in _SCALARS:
             return _SCALARS[scalar]
         case _ if schema.keys() <= {"default", "description"}:

@@ -477,7 +477,7 @@ export interface Limits {
   requestsPerSecondMax: number;
   subscribersPerSessionMax: number;
   queuedPromptsMax: number;
-  pageEventsMax: number;
+  readEventsMax: number;
 }
 
 /** A place in a file, absolute; lines count from 1. */

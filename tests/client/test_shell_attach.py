@@ -113,6 +113,19 @@ def test_ctrl_c_cancels_the_run_and_the_person_stays(home: Home) -> None:
         terminal.leave()
 
 
+def test_ctrl_c_while_nothing_runs_cancels_no_later_run(home: Home, session: str) -> None:
+    with Terminal(home, "attach", session) as terminal:
+        terminal.see("completed after")
+        terminal.client.send_signal(signal.SIGINT)
+        terminal.see("nothing runs; Ctrl-C again leaves")
+        home.run("run", "--session", session, "say another's")
+        terminal.see("\nanother's\r\n")
+        terminal.see("completed after")
+        terminal.client.send_signal(signal.SIGINT)
+        terminal.see("nothing runs; Ctrl-C again leaves")
+        terminal.leave()
+
+
 def test_ctrl_c_twice_leaves(home: Home, session: str) -> None:
     with Terminal(home, "attach", session) as terminal:
         terminal.see("completed after")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import select
 from pathlib import Path
 
 import anyio
@@ -35,6 +36,11 @@ def unreaped_children() -> list[int]:
                 if fields[0] == b"Z" and int(fields[1]) == os.getpid():
                     found.append(int(path.name))
     return found
+
+
+def is_dead(descriptor: int) -> bool:
+    """Tell whether the process of a pidfd has ended."""
+    return bool(select.select([descriptor], [], [], 0)[0])
 
 
 async def until_dead(descriptor: int) -> None:

@@ -221,6 +221,10 @@ def test_steps_are_bounded_also_through_repetition() -> None:
     assert refusal(one_more) == f"line 4: more than {STEPS_MAX} steps"
     nested = script("- repeat: 200", "  steps:", "  - repeat: 200", "    steps: [{text: a}]")
     assert refusal(nested) == f"line 2: more than {STEPS_MAX} steps"
+    huge = script(
+        *(f"{'    ' * n}- repeat: 10000\n{'    ' * n}  steps:" for n in range(4)), " " * 16 + "- text: a"
+    )
+    assert refusal(huge) == f"line 6: more than {STEPS_MAX} steps"
 
 
 @pytest.mark.parametrize(

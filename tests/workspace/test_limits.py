@@ -12,6 +12,7 @@ from holdfast_daemon import config
 from holdfast_daemon.methods.connection import limits_of
 from holdfast_protocol import connection, framing, jsonrpc, view
 from holdfast_protocol.capabilities import Limits
+from holdfast_protocol.methods.subscribe import READ_EVENTS_MAX
 
 GROUPS: dict[str, type[msgspec.Struct]] = {
     "net": config.NetLimits,
@@ -31,6 +32,7 @@ PROTOCOL: dict[str, int] = {
     "headers_max": framing.HEADERS_MAX,
     "handshake_bytes_max": connection.HANDSHAKE_BYTES_MAX,
     "snapshot_bytes_max": view.SNAPSHOT_BYTES_MAX,
+    "read_events_max": READ_EVENTS_MAX,
 }
 
 MULTIPLES = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}

@@ -275,6 +275,14 @@ class Journal:
             self._failures += 1
             raise _unavailable(error) from error
 
+    async def forget_old_keys(self) -> None:
+        """Drop results of the daemon's scope that are older than `key_lifetime_s`; asked again each hour."""
+        while True:
+            before = self.now() - self.limits.key_lifetime_s * 1000
+            with contextlib.suppress(StorageUnavailable):  # They are forgotten an hour later.
+                await self.execute(self.store.forget_keys, before)
+            await anyio.sleep(3600)
+
     def forget(self, log: SessionLog) -> None:
         """Drop a log whose session is unloaded; nothing of it may be pending."""
         assert not len(log.pending)
@@ -313,6 +321,7 @@ class Journal:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._pump)
                     tasks.start_soon(self._revive)
+                    tasks.start_soon(self.forget_old_keys)
                     try:
                         yield
                     finally:

@@ -16,6 +16,7 @@ from holdfast_protocol.methods.connection import (
     PingParams,
     PingResult,
 )
+from holdfast_protocol.methods.subscribe import READ_EVENTS_MAX
 from holdfast_protocol.version import PROTOCOL_VERSIONS
 from holdfast_protocol.view import SNAPSHOT_BYTES_MAX
 
@@ -53,7 +54,7 @@ def limits_of(config: Config) -> Limits:
         requests_per_second_max=config.net.requests_per_second_max,
         subscribers_per_session_max=config.hub.subscribers_per_session_max,
         queued_prompts_max=config.sessions.queued_prompts_max,
-        page_events_max=1000,
+        read_events_max=READ_EVENTS_MAX,
     )
 
 

@@ -137,7 +137,10 @@ class ModelOutput:
         block = self._block(event.index)
         if block.length + len(event.text) > self._characters_max:
             raise ModelError(
-                ErrorInfo(kind="too_large", message=f"A block is over {self._characters_max} characters.")
+                ErrorInfo(
+                    kind="too_large",
+                    message=f"A block is over {self._characters_max} characters (block_bytes_max).",
+                )
             )
         await self._append(block, self._redactor.feed(block.block_id, event.text))
 
@@ -155,7 +158,9 @@ class ModelOutput:
         end = self._end_event(block, provider=event.provider, opaque=event.opaque)
         if block.tool_call_id is not None:
             if len(self.calls) >= self._calls_max:
-                raise _protocol_error(f"The model made more than {self._calls_max} tool calls in one step.")
+                raise _protocol_error(
+                    f"More than {self._calls_max} tool calls in one step (tool_calls_per_step_max)."
+                )
             self.calls.append(Call(block.tool_call_id, block.tool or "", end.text, self.step))
         await self._log.commit(end)
 

@@ -18,6 +18,9 @@ EventTypes = Annotated[tuple[str, ...], Meta(min_length=1, max_length=64)]
 
 Seq = Annotated[int, Meta(ge=0)]
 
+READ_EVENTS_MAX = 1000
+"""Events in one answer of `session/read`; fewer if they are large."""
+
 
 class SessionSubscribeParams(WireStruct, frozen=True, kw_only=True):
     """Follow a session from a cursor.
@@ -71,7 +74,7 @@ class SessionReadParams(WireStruct, frozen=True, kw_only=True):
     session_id: Identifier
     after: Seq | None = None
     before: Seq | None = None
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 200
+    limit: Annotated[int, Meta(ge=1, le=READ_EVENTS_MAX)] = 200
     types: EventTypes | None = None
     run_id: Identifier | None = None
 

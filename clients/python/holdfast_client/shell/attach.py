@@ -74,8 +74,8 @@ class _Attachment:
         self._renderer = Renderer(screen, show_prompts=True)
         self._follower = Follower(link, session_id, interrupts)
         self._run_id: str | None = None  # Of the run that goes on.
-        self._cancelled_run: str | None = None  # The run we asked to cancel, on this connection.
-        self._hinted = False  # Said what Ctrl-C does while nothing runs.
+        self._cancel_wanted: str | None = None  # The run that is to be cancelled, until it has ended.
+        self._acted_upon = 0  # Interrupts that were acted upon, each once.
         self._unanswered: dict[str, dict[str, Any]] = {}  # Prompts by their id.
         self._prompt_of_call: dict[int, str] = {}
 
@@ -105,10 +105,7 @@ class _Attachment:
     def _wait(self) -> None:
         keys = () if self._keyboard is None else (self._keyboard.fileno(),)
         ready = self._follower.wait(*keys)
-        if self._interrupts.leaving:
-            raise Detached
-        if self._interrupts.count:
-            self._cancel()
+        self._look_at_interrupts()
         if ready and self._keyboard is not None:
             for line in self._keyboard.lines():
                 self._ask(line)
@@ -132,9 +129,13 @@ class _Attachment:
         self._renderer.show(event)
         if event["type"] == "run_started":
             self._run_id = event.get("runId")
+            if self._acted_upon and self._cancel_wanted is None:
+                self._forget_interrupts()  # It was pressed while nothing ran; now it would mean this run.
         elif event["type"] in TERMINAL:
             self._run_id = None
-            self._interrupts.forget()
+            if self._cancel_wanted == event.get("runId"):
+                self._cancel_wanted = None
+                self._forget_interrupts()
 
     def _take_answer(self, message: dict[str, Any]) -> None:
         prompt_id = self._prompt_of_call.pop(message["id"], None)
@@ -150,9 +151,9 @@ class _Attachment:
             self._note(f"queued, place {admitted.get('position', '?')}")
 
     def _take_restored(self) -> None:
-        self._cancelled_run = None
         self._prompt_of_call.clear()
         self._note("connected again")
+        self._cancel()
         for prompt_id in self._unanswered:
             self._post(prompt_id)
 
@@ -160,8 +161,7 @@ class _Attachment:
         if len(self._unanswered) >= UNANSWERED_MAX:
             self._screen.notes.line("not sent: too many prompts wait for an answer", "red")
             return
-        self._interrupts.forget()
-        self._hinted = False
+        self._forget_interrupts()
         prompt_id = daemon.new_id()
         content = [{"type": "text", "text": text}]
         self._unanswered[prompt_id] = {
@@ -177,17 +177,28 @@ class _Attachment:
         if call_id is not None:
             self._prompt_of_call[call_id] = prompt_id
 
-    def _cancel(self) -> None:
-        """Answer the first Ctrl-C."""
+    def _look_at_interrupts(self) -> None:
+        if self._interrupts.leaving:
+            raise Detached
+        if self._interrupts.count <= self._acted_upon:
+            return
+        self._acted_upon = self._interrupts.count
         if self._run_id is None:
-            if not self._hinted:
-                self._hinted = True
-                self._note("nothing runs; Ctrl-C again leaves")
-        elif self._cancelled_run != self._run_id:
-            params = {"sessionId": self._session_id, "runId": self._run_id}
-            if self._follower.post("session/cancel", params) is not None:
-                self._cancelled_run = self._run_id
-                self._note("cancelling; Ctrl-C again leaves")
+            self._note("nothing runs; Ctrl-C again leaves")
+        else:
+            self._note("cancelling; Ctrl-C again leaves")
+            self._cancel_wanted = self._run_id
+            self._cancel()
+
+    def _cancel(self) -> None:
+        """Cancel the run that is to be cancelled, and no other that may have begun since."""
+        if self._cancel_wanted is not None:
+            params = {"sessionId": self._session_id, "runId": self._cancel_wanted}
+            self._follower.post("session/cancel", params)
+
+    def _forget_interrupts(self) -> None:
+        self._interrupts.forget()
+        self._acted_upon = 0
 
     def _note(self, text: str) -> None:
         self._screen.notes.line(text, "dim")

@@ -1,0 +1,494 @@
+"""A daemon process and clients of it, as bytes on descriptors.
+
+A client reads only when it is asked to, so that a test decides who is slow. Events are kept as the bytes in
+which they stood in the frame. Shares no code with the daemon's side of the wire.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import anyio
+import msgspec
+
+WAIT_S = 30.0
+"""The bound of every wait: far above what it takes, for the machine may be shared."""
+
+TERMINAL = frozenset({"run_completed", "run_failed", "run_cancelled", "run_interrupted"})
+
+Framing = Literal["lines", "headers"]
+
+_READ_BYTES = 256 * 1024
+
+_HEADER = re.compile(rb"Content-Length: ([0-9]+)\r\n\r\n")
+
+
+class CallError(Exception):
+    """A call was refused."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(f"{error['code']} {error['message']} {error.get('data')}")
+        self.code: int = error["code"]
+        self.data: dict[str, Any] = error["data"]
+
+
+class ConnectionClosed(Exception):
+    """The daemon closed the connection."""
+
+
+class Batch(msgspec.Struct):
+    """A `session/events`, its events as the bytes of the frame."""
+
+    session_id: str = msgspec.field(name="sessionId")
+    epoch: str
+    first: int = msgspec.field(name="from")
+    last: int = msgspec.field(name="to")
+    events: list[msgspec.Raw]
+
+
+class Message(msgspec.Struct):
+    """Any message of the daemon, not decoded further."""
+
+    jsonrpc: Literal["2.0"]
+    id: int | str | None = None
+    method: str | None = None
+    params: msgspec.Raw = msgspec.Raw(b"null")
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: dict[str, Any] | None = None
+
+    def decoded_params(self) -> dict[str, Any]:
+        return json.loads(bytes(self.params))
+
+
+_message_decoder = msgspec.json.Decoder(Message)
+_batch_decoder = msgspec.json.Decoder(Batch)
+
+
+class Log:
+    """One subscriber's copy of a session's log; each batch must go on where the copy ends."""
+
+    def __init__(self, session_id: str, epoch: str, cursor: int = 0) -> None:
+        self.session_id = session_id
+        self.epoch = epoch
+        self.cursor = cursor
+        self.caught_up = False
+        self.bodies: list[bytes] = []
+
+    def take(self, message: Message) -> None:
+        """Take a notification; others than this session's are left alone."""
+        match message.method:
+            case "session/events":
+                self.take_batch(_batch_decoder.decode(message.params))
+            case "session/caughtUp":
+                params = message.decoded_params()
+                if params["sessionId"] == self.session_id:
+                    assert params["head"] == self.cursor
+                    self.caught_up = True
+            case "session/gap" | "session/halted":
+                raise AssertionError(message.decoded_params())
+            case _:
+                pass
+
+    def take_batch(self, batch: Batch) -> None:
+        if batch.session_id != self.session_id:
+            return
+        assert batch.epoch == self.epoch
+        assert batch.first == self.cursor + 1, "a gap or a duplicate"
+        assert len(batch.events) == batch.last - batch.first + 1, "nothing is filtered here"
+        self.bodies.extend(bytes(body) for body in batch.events)
+        self.cursor = batch.last
+
+    def events(self, after: int = 0) -> list[dict[str, Any]]:
+        """Decode the events after a seq."""
+        start = self.cursor - len(self.bodies)
+        return [json.loads(body) for body in self.bodies[max(0, after - start) :]]
+
+    def types(self, after: int = 0) -> list[str]:
+        return [event["type"] for event in self.events(after)]
+
+
+class Client:
+    """One connection.
+
+    Args:
+        reading: descriptor, not blocking; closed with the client.
+        writing: descriptor, not blocking; may be the same.
+        framing: how both sides frame.
+    """
+
+    def __init__(self, reading: int, writing: int, framing: Framing) -> None:
+        self.reading = reading
+        self.writing = writing
+        self.framing: Framing = framing
+        self.pushed: deque[Message] = deque()
+        self.limits: dict[str, Any] = {}
+        self._buffer = bytearray()
+        self._ids = itertools.count(1)
+        self._answers: dict[int | str, Message] = {}
+        self._closed = False
+
+    @classmethod
+    def of_socket(cls, sock: socket.socket, framing: Framing) -> Self:
+        sock.setblocking(False)
+        descriptor = sock.detach()
+        return cls(descriptor, descriptor, framing)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close at once; what is unread is lost, and the daemon's end gets a reset."""
+        if not self._closed:
+            self._closed = True
+            for descriptor in {self.reading, self.writing}:
+                os.close(descriptor)
+
+    # Bytes ---------------------------------------------------------------------------------------------
+
+    async def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self.writing, view[:_READ_BYTES]) :]
+            except BlockingIOError:
+                await anyio.wait_writable(self.writing)
+
+    def frame(self, body: bytes) -> bytes:
+        if self.framing == "lines":
+            return body + b"\n"
+        return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    async def next_message(self) -> Message:
+        """Read the next message.
+
+        Raises:
+            ConnectionClosed: there is none.
+        """
+        while (body := self._cut()) is None:
+            self._buffer += await self._read()
+        return _message_decoder.decode(body)
+
+    async def _read(self) -> bytes:
+        while True:
+            try:
+                data = os.read(self.reading, _READ_BYTES)
+            except BlockingIOError:
+                await anyio.wait_readable(self.reading)
+                continue
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                raise ConnectionClosed
+            await anyio.lowlevel.checkpoint()
+            return data
+
+    def _cut(self) -> bytes | None:
+        """Cut one frame's body off the buffer."""
+        if self.framing == "lines":
+            end = self._buffer.find(b"\n")
+            start, after = 0, end + 1
+        else:
+            header = _HEADER.match(self._buffer)
+            start = header.end() if header else 0
+            end = after = start + int(header[1]) if header and len(self._buffer) else -1
+        if end < 0 or end > len(self._buffer):
+            return None
+        body = bytes(self._buffer[start:end])
+        del self._buffer[:after]
+        return body
+
+    # Messages ------------------------------------------------------------------------------------------
+
+    async def send(self, method: str, **params: Any) -> int:
+        """Send a call; give its id."""
+        call_id = next(self._ids)
+        await self.write(self.frame(self.encode(call_id, method, **params)))
+        return call_id
+
+    def encode(self, call_id: int, method: str, **params: Any) -> bytes:
+        call = {"jsonrpc": "2.0", "id": call_id, "method": method, "params": params}
+        return json.dumps(call, ensure_ascii=False, separators=(",", ":")).encode()
+
+    async def answer(self, call_id: int | str) -> Any:
+        """Read on until a call is answered; notifications on the way are kept in `pushed`.
+
+        Raises:
+            CallError: it was refused.
+        """
+        while call_id not in self._answers:
+            message = await self.next_message()
+            if message.method is not None:
+                self.pushed.append(message)
+            else:
+                assert message.id is not None, message.error
+                assert message.id not in self._answers, "answered twice"
+                self._answers[message.id] = message
+        message = self._answers.pop(call_id)
+        if message.error is not None:
+            raise CallError(message.error)
+        return json.loads(bytes(message.result))
+
+    async def call(self, method: str, **params: Any) -> Any:
+        return await self.answer(await self.send(method, **params))
+
+    async def next_pushed(self) -> Message:
+        """Give the next notification, one kept from before first."""
+        while not self.pushed:
+            message = await self.next_message()
+            if message.method is not None:
+                return message
+            assert message.id is not None
+            self._answers[message.id] = message
+        return self.pushed.popleft()
+
+    # Conversations -------------------------------------------------------------------------------------
+
+    async def initialize(self, token: str | None, client_id: str = "test") -> Any:
+        params: dict[str, Any] = {"token": token} if token is not None else {}
+        result = await self.call(
+            "initialize",
+            protocol="holdfast",
+            versions=[1],
+            client={"id": client_id, "name": "test", "version": "1"},
+            **params,
+        )
+        self.limits = result["limits"]
+        return result
+
+    async def create_session(self, cwd: Path, **settings: Any) -> str:
+        return (await self.call("session/create", cwd=str(cwd), **settings))["sessionId"]
+
+    async def subscribe(self, session_id: str, after: int | Literal["start"] = "start", **more: Any) -> Log:
+        """Subscribe from a seq; events come with `follow`."""
+        result = await self.call("session/subscribe", sessionId=session_id, after=after, **more)
+        cursor = 0 if after == "start" else after
+        assert result["from"] == cursor + 1
+        return Log(session_id, result["epoch"], cursor)
+
+    async def prompt(self, session_id: str, text: str, **more: Any) -> Any:
+        content = [{"type": "text", "text": text}]
+        return await self.call("session/prompt", sessionId=session_id, content=content, **more)
+
+    async def follow(self, log: Log, until: Callable[[Log], bool]) -> None:
+        """Read into a log until something holds of it."""
+        while not until(log):
+            log.take(await self.next_pushed())
+
+    async def follow_run(self, log: Log, run_id: str) -> dict[str, Any]:
+        """Read into a log until a run has ended; give its terminal event."""
+        looked = 0
+        while True:
+            for body in log.bodies[looked:]:
+                looked += 1
+                event = json.loads(body)
+                if event["type"] in TERMINAL and event["runId"] == run_id:
+                    return event
+            log.take(await self.next_pushed())
+
+    async def read_all(self, session_id: str) -> list[bytes]:
+        """Read a whole log page by page, without a subscription."""
+        bodies: list[bytes] = []
+        after, more = 0, True
+        while more:
+            call_id = await self.send("session/read", sessionId=session_id, after=after, limit=1000)
+            page = await self._raw_page(call_id)
+            assert page.first == after + 1
+            bodies.extend(bytes(body) for body in page.events)
+            after, more = page.last, page.more
+        return bodies
+
+    async def _raw_page(self, call_id: int) -> "_Page":
+        while call_id not in self._answers:
+            message = await self.next_message()
+            if message.method is not None:
+                self.pushed.append(message)
+            elif message.id is not None:
+                self._answers[message.id] = message
+        return msgspec.json.decode(self._answers.pop(call_id).result, type=_Page)
+
+    async def export(self, session_id: str) -> list[str]:
+        """Give a session's whole export, line by line."""
+        lines: list[str] = []
+        after: int | None = 0
+        while after is not None:
+            page = await self.call("session/export", sessionId=session_id, after=after)
+            lines += page["lines"]
+            after = page.get("next")
+        return lines
+
+
+class _Page(msgspec.Struct):
+    first: int = msgspec.field(name="from")
+    last: int = msgspec.field(name="to")
+    events: list[msgspec.Raw]
+    more: bool
+
+
+class Daemon:
+    """A `holdfastd` process.
+
+    Args:
+        home: a short directory; state, runtime directory and the sessions' directory are in it.
+        process: the process.
+        stdio: whether it is a sidecar, whose stdin and stdout are pipes.
+    """
+
+    def __init__(self, home: Path, process: "subprocess.Popen[bytes]", *, stdio: bool) -> None:
+        self.home = home
+        self.process = process
+        self.stdio = stdio
+        self.record: dict[str, Any] = {}
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def work(self) -> Path:
+        """A directory for sessions."""
+        return self.home / "work"
+
+    async def connect(
+        self, transport: Literal["unix", "tcp"] = "unix", framing: Framing = "lines", client_id: str = "test"
+    ) -> Client:
+        """Connect and initialize."""
+        client = self.dial(transport, framing)
+        await client.initialize(self.record["token"], client_id)
+        return client
+
+    def dial(self, transport: Literal["unix", "tcp"] = "unix", framing: Framing = "lines") -> Client:
+        """Connect, no more."""
+        if transport == "unix":
+            sock = socket.socket(socket.AF_UNIX)
+            sock.connect(self.record["unix"])
+        else:
+            sock = socket.create_connection(tuple(self.record["tcp"]))
+        return Client.of_socket(sock, framing)
+
+    def parent(self, framing: Framing = "lines") -> Client:
+        """Give the sidecar's own client, once; the pipes are its from now on."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        reading, writing = os.dup(self.process.stdout.fileno()), os.dup(self.process.stdin.fileno())
+        self.process.stdin.close()
+        self.process.stdout.close()
+        os.set_blocking(reading, False)
+        os.set_blocking(writing, False)
+        return Client(reading, writing, framing)
+
+    def rss_bytes(self) -> int:
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait for the process's end; give its exit code."""
+        descriptor = os.pidfd_open(self.pid)
+        try:
+            await anyio.wait_readable(descriptor)
+        finally:
+            os.close(descriptor)
+        return self.process.wait()
+
+    async def kill(self) -> None:
+        self.process.kill()
+        await self.ended()
+
+
+def holdfastd() -> str:
+    """The command, of the environment the tests run in."""
+    return str(Path(sys.executable).with_name("holdfastd"))
+
+
+@contextmanager
+def temporary_home() -> Iterator[Path]:
+    """Make a home: its path is short, because the kernel takes no long one for a socket."""
+    path = Path(tempfile.mkdtemp(prefix="hf"))
+    (path / "work").mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def spawn(home: Path, *flags: str, stdio: bool = False, ready_fd: int | None = None) -> Daemon:
+    """Start a daemon and do not wait for it."""
+    places = ["--state", str(home / "state")]
+    if not stdio or "--with-runtime" in flags:
+        places += ["--runtime", str(home / "run")]
+    ready = ["--ready-fd", str(ready_fd)] if ready_fd is not None else []
+    mode = ["--stdio"] if stdio else []
+    own = [flag for flag in flags if flag != "--with-runtime"]
+    pipe = subprocess.PIPE if stdio else subprocess.DEVNULL
+    process = subprocess.Popen(
+        [holdfastd(), *places, *mode, *ready, *own],
+        stdin=pipe,
+        stdout=pipe,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[ready_fd] if ready_fd is not None else [],
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"},
+    )
+    return Daemon(home, process, stdio=stdio)
+
+
+async def start(home: Path, *flags: str, stdio: bool = False) -> Daemon:
+    """Start a daemon; it serves when this returns.
+
+    Args:
+        home: from `temporary_home`, or one a daemon ran in before.
+        flags: of `holdfastd`; `--with-runtime` gives a sidecar a socket too.
+        stdio: as a sidecar.
+    """
+    ready, ready_end = os.pipe()
+    try:
+        daemon = spawn(home, *flags, stdio=stdio, ready_fd=ready_end)
+    finally:
+        os.close(ready_end)
+    try:
+        await anyio.wait_readable(ready)
+        line = os.read(ready, 65536)
+    finally:
+        os.close(ready)
+    assert line, f"the daemon ended: {await daemon.ended()}"
+    daemon.record = json.loads(line)
+    daemon.record["token"] = (home / "state" / "token").read_text(encoding="ascii")
+    return daemon
+
+
+@asynccontextmanager
+async def running(home: Path, *flags: str, stdio: bool = False) -> AsyncIterator[Daemon]:
+    """Run a daemon. Unless the test ended it, it is told to stop, and must do so in order."""
+    with anyio.fail_after(WAIT_S):
+        daemon = await start(home, *flags, stdio=stdio)
+    try:
+        yield daemon
+        if daemon.process.poll() is None:
+            daemon.process.terminate()
+            with anyio.fail_after(WAIT_S):
+                assert await daemon.ended() == 0
+    finally:
+        if daemon.process.poll() is None:
+            daemon.process.kill()
+        daemon.process.wait()
+        for pipe in (daemon.process.stdin, daemon.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
