@@ -6,9 +6,19 @@ Types alone: `view` folds events into them, `shrink` keeps them small.
 from typing import Final, Literal
 
 from holdfast_protocol.content import ContentBlock
-from holdfast_protocol.events.base import BlockKind, Json, Thinking, ToolKind, Usage, WireStruct
+from holdfast_protocol.events.base import (
+    BlockKind,
+    Json,
+    Mode,
+    Thinking,
+    ToolKind,
+    Unattended,
+    Usage,
+    WireStruct,
+)
 from holdfast_protocol.events.output import PlanEntry
 from holdfast_protocol.events.people import RequestOpened
+from holdfast_protocol.events.prompt import Delivery
 from holdfast_protocol.events.session import Origin, SandboxInfo
 
 SNAPSHOT_BYTES_MAX: Final = 256 * 1024
@@ -30,6 +40,8 @@ class Settings(WireStruct, frozen=True, kw_only=True):
     model: str
     sandbox: SandboxInfo
     thinking: Thinking = "off"
+    mode: Mode = "ask"
+    unattended: Unattended = "wait"
     roots: tuple[str, ...] = ()
     title: str | None = None
     archived: bool = False
@@ -81,6 +93,7 @@ class CurrentRun(WireStruct, frozen=True, kw_only=True):
     status: Literal["running", "paused"]
     agent: str
     model: str
+    mode: Mode | None = None
     step: int = 0
     continues: str | None = None
     blocks: tuple[OpenBlock, ...] = ()
@@ -98,13 +111,18 @@ class EndedRun(WireStruct, frozen=True, kw_only=True):
 
 
 class QueuedPrompt(WireStruct, frozen=True, kw_only=True):
-    """A prompt that waits. `truncated` says that `content` was cut to keep the snapshot small."""
+    """A prompt that waits: interrupting ones first, then steering ones, then the rest in log order.
+
+    `truncated` says that `content` was cut to keep the snapshot small.
+    """
 
     prompt_id: str
     content: tuple[ContentBlock, ...]
     by: str
     seq: int
+    delivery: Delivery = "queue"
     model: str | None = None
+    mode: Mode | None = None
     truncated: bool = False
 
 

@@ -179,6 +179,8 @@ def _session_started(view: View, event: events.SessionStarted) -> None:
         model=event.model,
         sandbox=event.sandbox,
         thinking=event.thinking,
+        mode=event.mode,
+        unattended=event.unattended,
         roots=event.roots,
         title=event.title,
         meta=event.meta,
@@ -186,7 +188,7 @@ def _session_started(view: View, event: events.SessionStarted) -> None:
 
 
 def _session_updated(view: View, event: events.SessionUpdated) -> None:
-    names = ("title", "archived", "agent", "thinking", "roots", "meta", "forked_from")
+    names = ("title", "archived", "agent", "thinking", "mode", "unattended", "roots", "meta", "forked_from")
     changes = {name: value for name in names if (value := getattr(event, name)) is not None}
     _change_settings(view, **changes)
 
@@ -205,14 +207,25 @@ def _session_ended(view: View, _event: events.SessionEnded) -> None:
 
 
 def _prompt_received(view: View, event: events.PromptReceived) -> None:
-    if event.status == "queued":
-        view.queue[event.prompt_id] = QueuedPrompt(
-            prompt_id=event.prompt_id,
-            content=event.content,
-            by=event.by,
-            seq=event.seq,
-            model=event.model,
-        )
+    if event.status == "started":
+        return
+    prompt = QueuedPrompt(
+        prompt_id=event.prompt_id,
+        content=event.content,
+        by=event.by,
+        seq=event.seq,
+        delivery=event.delivery,
+        model=event.model,
+        mode=event.mode,
+    )
+    others = list(view.queue.values())
+    rank = _QUEUE_RANK.get(event.delivery, 0)
+    ahead = sum(1 for item in others if _QUEUE_RANK.get(item.delivery, 0) >= rank)
+    others.insert(ahead, prompt)
+    view.queue = {item.prompt_id: item for item in others}
+
+
+_QUEUE_RANK: Final = {"interrupt": 2, "steer": 1}
 
 
 def _prompt_updated(view: View, event: events.PromptUpdated) -> None:
@@ -246,6 +259,7 @@ def _run_started(view: View, event: events.RunStarted) -> None:
             status="running",
             agent=event.agent,
             model=event.model,
+            mode=event.mode,
             continues=event.continues,
         )
     )

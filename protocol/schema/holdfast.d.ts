@@ -166,6 +166,7 @@ export interface CurrentRun {
   status: "paused" | "running";
   agent: string;
   model: string;
+  mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
   step?: number;
   continues?: string | null;
   blocks?: OpenBlock[];
@@ -393,6 +394,14 @@ export interface HookExecuted {
   reason?: string | null;
 }
 
+/** A tool the client runs. It takes the place of one of the daemon's of the same name. */
+export interface HostedTool {
+  name: string;
+  description: string;
+  inputSchema: { [name: string]: unknown };
+  kind?: "delete" | "edit" | "execute" | "fetch" | "move" | "other" | "read" | "search" | "think";
+}
+
 /** Since the start, but `subscribers`, `lagging` and `ring_bytes`, which are now. */
 export interface HubStatistics {
   published: number;
@@ -569,6 +578,12 @@ export interface OpenBlock {
   tool?: string | null;
 }
 
+/** A request that waits for an answer. */
+export interface OpenRequest {
+  sessionId: string;
+  request: RequestOpened;
+}
+
 /** A tool call without an outcome. `text` is its output so far, `length` as in `OpenBlock`. */
 export interface OpenToolCall {
   toolCallId: string;
@@ -630,7 +645,12 @@ export interface PlanUpdated {
   entries: PlanEntry[];
 }
 
-/** A prompt was admitted, durably. `queued` ones wait in log order. */
+/**
+ * A prompt was admitted, durably.
+ *
+ * `queued` ones wait in log order; a `steered` one waits for the run's next step, before all
+ * others; one that interrupts waits for the run's end, before all others.
+ */
 export interface PromptReceived {
   type: "prompt_received";
   seq: number;
@@ -638,10 +658,11 @@ export interface PromptReceived {
   runId?: string | null;
   promptId: string;
   content: ContentBlock[];
-  delivery: "queue" | "reject";
-  status: "delivered" | "queued" | "started";
+  delivery: "interrupt" | "queue" | "reject" | "steer";
+  status: "delivered" | "queued" | "started" | "steered";
   by: string;
   model?: string | null;
+  mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
 }
 
 /** A queued prompt will not run. */
@@ -662,20 +683,54 @@ export interface PromptUpdated {
   at: number;
   runId?: string | null;
   promptId: string;
-  status?: "delivered" | "queued" | "started" | null;
+  status?: "delivered" | "queued" | "started" | "steered" | null;
   step?: number | null;
   content?: ContentBlock[] | null;
   position?: number | null;
   by?: string | null;
 }
 
-/** A prompt that waits. `truncated` says that `content` was cut to keep the snapshot small. */
+/** Whose queue. */
+export interface QueueListParams {
+  sessionId: string;
+}
+
+/** The waiting prompts, the next to run first. `held`: they wait for `session/continue`. */
+export interface QueueListResult {
+  prompts: QueuedPrompt[];
+  held: boolean;
+  head: number;
+}
+
+/** A waiting prompt that is not to run; without `prompt_id`, all of them. */
+export interface QueueRemoveParams {
+  sessionId: string;
+  promptId?: string | null;
+  key?: string | null;
+}
+
+/** New content for a waiting prompt, or another place (from 1) for it, or both. */
+export interface QueueUpdateParams {
+  sessionId: string;
+  promptId: string;
+  content?: ContentBlock[] | null;
+  position?: number | null;
+  key?: string | null;
+}
+
+/**
+ * A prompt that waits: interrupting ones first, then steering ones, then the rest in log order.
+ *
+ * `truncated` says that `content` was cut to keep the snapshot small.
+ */
 export interface QueuedPrompt {
   promptId: string;
   content: ContentBlock[];
   by: string;
   seq: number;
+  delivery?: "interrupt" | "queue" | "reject" | "steer";
   model?: string | null;
+  mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
   truncated?: boolean;
 }
 
@@ -688,6 +743,16 @@ export interface ReportUpdated {
   completion: number;
   recommendations?: string[];
   nextSteps?: string[];
+}
+
+/** Open requests of one session, or of all. */
+export interface RequestListParams {
+  sessionId?: string | null;
+}
+
+/** The open requests, oldest first within a session. */
+export interface RequestListResult {
+  requests: OpenRequest[];
 }
 
 /** A question to people. It waits, also across a restart, until somebody answers or it expires. */
@@ -730,6 +795,28 @@ export interface RequestResolved {
   message?: string | null;
 }
 
+/** An answer. */
+export interface RequestRespondParams {
+  sessionId: string;
+  requestId: string;
+  /** `allow` or `deny` for a permission, or the id of one of the request's options. */
+  outcome: string;
+  /** how far it reaches: this call, this session, or always in this directory. */
+  scope?: "always" | "once" | "session";
+  /** for the model, or the answer to a question in words. */
+  message?: string | null;
+  key?: string | null;
+}
+
+/** Whether this answer is the one that counts; `outcome` and `by` are the one that does. */
+export interface RequestRespondResult {
+  accepted: boolean;
+  outcome: string;
+  by: string;
+  seq: number;
+  replayed?: boolean;
+}
+
 /** A file or page whose text the client encloses, for example an unsaved buffer. */
 export interface ResourceBlock {
   type: "resource";
@@ -744,6 +831,41 @@ export interface ResourceLinkBlock {
   uri: string;
   name?: string | null;
   mimeType?: string | null;
+}
+
+/** A standing answer. */
+export interface Rule {
+  ruleId: string;
+  decision: "allow" | "deny";
+  /** the tool it is about. */
+  tool: string;
+  by: string;
+  createdAt: number;
+  /** the exact command or input it covers; None: every call of the tool. */
+  match?: string | null;
+  /** the session it holds in; None: every session of the directory `cwd`. */
+  sessionId?: string | null;
+  cwd?: string | null;
+}
+
+/** All rules, or those that hold in one session. */
+export interface RuleListParams {
+  sessionId?: string | null;
+}
+
+/** The rules, oldest first. */
+export interface RuleListResult {
+  rules: Rule[];
+}
+
+/** Which rule. */
+export interface RuleRemoveParams {
+  ruleId: string;
+}
+
+/** Whether there was one. */
+export interface RuleRemoveResult {
+  removed: boolean;
 }
 
 /** Terminal: a client asked for it. */
@@ -812,7 +934,11 @@ export interface RunResumed {
   runId?: string | null;
 }
 
-/** A run began with a prompt; `continues` names the run it takes up again. */
+/**
+ * A run began with a prompt; `continues` names the run it takes up again.
+ *
+ * `mode` holds for this run alone; absent, the session's holds, also when it changes meanwhile.
+ */
 export interface RunStarted {
   type: "run_started";
   seq: number;
@@ -821,6 +947,7 @@ export interface RunStarted {
   promptId: string;
   agent: string;
   model: string;
+  mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
   continues?: string | null;
 }
 
@@ -898,6 +1025,10 @@ export interface SessionCreateParams {
   agent?: string | null;
   model?: string | null;
   thinking?: "high" | "low" | "medium" | "off";
+  /** what tools may do without asking. */
+  mode?: "accept_edits" | "ask" | "auto" | "plan";
+  /** what becomes of a request when nobody is here to answer it. */
+  unattended?: "deny" | "fail" | "wait";
   title?: string | null;
   /** environment for tools; only allow-listed names are kept. */
   env?: { [name: string]: string };
@@ -1043,15 +1174,16 @@ export interface SessionPromptParams {
   sessionId: string;
   content: ContentBlock[];
   promptId?: string | null;
-  delivery?: "queue" | "reject";
+  delivery?: "interrupt" | "queue" | "reject" | "steer";
   model?: string | null;
+  mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
   key?: string | null;
 }
 
 /** The prompt is durable. `run_id` if it started a run, `position` (from 1) if it waits. */
 export interface SessionPromptResult {
   promptId: string;
-  status: "delivered" | "queued" | "started";
+  status: "delivered" | "queued" | "started" | "steered";
   seq: number;
   runId?: string | null;
   position?: number | null;
@@ -1091,6 +1223,8 @@ export interface SessionStarted {
   model: string;
   sandbox: SandboxInfo;
   thinking?: "high" | "low" | "medium" | "off";
+  mode?: "accept_edits" | "ask" | "auto" | "plan";
+  unattended?: "deny" | "fail" | "wait";
   roots?: string[];
   title?: string | null;
   meta?: unknown;
@@ -1150,6 +1284,8 @@ export interface SessionUpdateParams {
   agent?: string;
   model?: string;
   thinking?: "high" | "low" | "medium" | "off";
+  mode?: "accept_edits" | "ask" | "auto" | "plan";
+  unattended?: "deny" | "fail" | "wait";
   meta?: unknown;
   expect?: number | null;
   key?: string | null;
@@ -1165,6 +1301,8 @@ export interface SessionUpdated {
   archived?: boolean | null;
   agent?: string | null;
   thinking?: "high" | "low" | "medium" | "off" | null;
+  mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
+  unattended?: "deny" | "fail" | "wait" | null;
   roots?: string[] | null;
   meta?: unknown;
   forkedFrom?: Origin | null;
@@ -1206,6 +1344,8 @@ export interface Settings {
   model: string;
   sandbox: SandboxInfo;
   thinking?: "high" | "low" | "medium" | "off";
+  mode?: "accept_edits" | "ask" | "auto" | "plan";
+  unattended?: "deny" | "fail" | "wait";
   roots?: string[];
   title?: string | null;
   archived?: boolean;
@@ -1244,6 +1384,18 @@ export interface TextBlock {
   text: string;
 }
 
+/** A new token, for a client that is to have no more than `role`. */
+export interface TokenCreateParams {
+  name: string;
+  role: "approver" | "controller" | "observer";
+}
+
+/** The token; its secret is given here and never again. */
+export interface TokenCreateResult {
+  token: string;
+  info: TokenInfo;
+}
+
 /** Text of an open block; `offset` counts the block's code points before it. */
 export interface TokenDelta {
   type: "token_delta";
@@ -1253,6 +1405,33 @@ export interface TokenDelta {
   blockId: string;
   offset: number;
   text: string;
+}
+
+/** A token, without its secret. The owner's is not listed. */
+export interface TokenInfo {
+  tokenId: string;
+  name: string;
+  role: "approver" | "controller" | "observer";
+  createdAt: number;
+}
+
+/** Nothing. */
+export type TokenListParams = { [name: string]: never };
+
+/** The tokens, oldest first. */
+export interface TokenListResult {
+  tokens: TokenInfo[];
+}
+
+/** Which token. */
+export interface TokenRevokeParams {
+  tokenId: string;
+}
+
+/** How many connections it had; they are closed. */
+export interface TokenRevokeResult {
+  revoked: boolean;
+  connections: number;
 }
 
 /** The tool's result as the model sees it. */
@@ -1282,6 +1461,15 @@ export interface ToolCallFailed {
   partial?: string | null;
 }
 
+/** A call for the connection that registered the tool; `cancelled` takes it back. */
+export interface ToolCallParams {
+  sessionId: string;
+  toolCallId: string;
+  tool: string;
+  input: unknown;
+  cancelled?: boolean;
+}
+
 /** Durable before the tool runs: a start without an outcome means the outcome is unknown. */
 export interface ToolCallStarted {
   type: "tool_call_started";
@@ -1297,6 +1485,38 @@ export interface ToolCallStarted {
   locations?: Location[];
 }
 
+/** The end of a call this connection runs: `result`, or `error` in a sentence. */
+export interface ToolCompleteParams {
+  sessionId: string;
+  toolCallId: string;
+  result?: ContentBlock[] | null;
+  error?: string | null;
+}
+
+/** Whether the call was still waiting for it. */
+export interface ToolCompleteResult {
+  accepted: boolean;
+}
+
+/** A tool. `input_schema` is JSON Schema of an object; `hosted`: a client runs it. */
+export interface ToolInfo {
+  name: string;
+  description: string;
+  kind: "delete" | "edit" | "execute" | "fetch" | "move" | "other" | "read" | "search" | "think";
+  inputSchema: { [name: string]: unknown };
+  hosted?: boolean;
+}
+
+/** The daemon's tools, and with a session those that clients registered with it. */
+export interface ToolListParams {
+  sessionId?: string | null;
+}
+
+/** The tools, in the order models are told of them. */
+export interface ToolListResult {
+  tools: ToolInfo[];
+}
+
 /** Output of a running tool; `offset` counts the call's code points before it. */
 export interface ToolOutput {
   type: "tool_output";
@@ -1306,6 +1526,29 @@ export interface ToolOutput {
   toolCallId: string;
   offset: number;
   text: string;
+}
+
+/** A piece of output of a call this connection runs. */
+export interface ToolOutputParams {
+  sessionId: string;
+  toolCallId: string;
+  text: string;
+}
+
+/** Whether the call still runs; if not, its result is not wanted any more. */
+export interface ToolOutputResult {
+  running: boolean;
+}
+
+/** The tools this connection runs for a session; replaces those it registered before. */
+export interface ToolRegisterParams {
+  sessionId: string;
+  tools: HostedTool[];
+}
+
+/** How many tools the connection runs now. */
+export interface ToolRegisterResult {
+  registered: number;
 }
 
 /** An event of a type this build does not know. It has a place in the log, and that is all. */
@@ -1357,14 +1600,28 @@ export interface Methods {
   "session/cancel": { params: SessionCancelParams; result: SessionCancelResult };
   "session/wait": { params: SessionWaitParams; result: SessionWaitResult };
   "session/continue": { params: SessionContinueParams; result: SessionContinueResult };
+  "queue/list": { params: QueueListParams; result: QueueListResult };
+  "queue/update": { params: QueueUpdateParams; result: MutationResult };
+  "queue/remove": { params: QueueRemoveParams; result: MutationResult };
   "session/subscribe": { params: SessionSubscribeParams; result: SessionSubscribeResult };
   "session/unsubscribe": { params: SessionUnsubscribeParams; result: SessionUnsubscribeResult };
   "session/read": { params: SessionReadParams; result: SessionReadResult };
+  "request/list": { params: RequestListParams; result: RequestListResult };
+  "request/respond": { params: RequestRespondParams; result: RequestRespondResult };
+  "rule/list": { params: RuleListParams; result: RuleListResult };
+  "rule/remove": { params: RuleRemoveParams; result: RuleRemoveResult };
   "agent/list": { params: AgentListParams; result: AgentListResult };
   "model/list": { params: ModelListParams; result: ModelListResult };
+  "tool/list": { params: ToolListParams; result: ToolListResult };
+  "tool/register": { params: ToolRegisterParams; result: ToolRegisterResult };
+  "tool/output": { params: ToolOutputParams; result: ToolOutputResult };
+  "tool/complete": { params: ToolCompleteParams; result: ToolCompleteResult };
   "daemon/status": { params: DaemonStatusParams; result: DaemonStatusResult };
   "daemon/drain": { params: DaemonDrainParams; result: DaemonDrainResult };
   "daemon/shutdown": { params: DaemonShutdownParams; result: DaemonShutdownResult };
+  "token/create": { params: TokenCreateParams; result: TokenCreateResult };
+  "token/list": { params: TokenListParams; result: TokenListResult };
+  "token/revoke": { params: TokenRevokeParams; result: TokenRevokeResult };
 }
 
 /** What the daemon notifies, by method. */
@@ -1375,6 +1632,7 @@ export interface Notifications {
   "session/lagged": SessionLaggedParams;
   "session/gap": SessionGapParams;
   "session/halted": SessionHaltedParams;
+  "tool/call": ToolCallParams;
   "daemon/state": DaemonStateParams;
 }
 

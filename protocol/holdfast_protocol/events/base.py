@@ -85,6 +85,12 @@ class Cost(WireStruct, frozen=True, kw_only=True):
 
 Thinking = Literal["off", "low", "medium", "high"]
 
+Mode = Literal["ask", "plan", "accept_edits", "auto"]
+"""What tools may do without asking (PROTOCOL.md, "Permissions")."""
+
+Unattended = Literal["wait", "deny", "fail"]
+"""What becomes of a request when nobody is here to answer it."""
+
 StopReason = Literal[
     "end_turn", "max_tokens", "stop_sequence", "tool_use", "refusal", "max_steps", "pause_turn"
 ]

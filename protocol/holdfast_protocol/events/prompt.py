@@ -3,16 +3,21 @@
 from typing import Literal
 
 from holdfast_protocol.content import ContentBlock
-from holdfast_protocol.events.base import EventBase
+from holdfast_protocol.events.base import EventBase, Mode
 
-Delivery = Literal["queue", "reject"]
-"""What to do with a prompt while a run is active: put it behind, or refuse it."""
+Delivery = Literal["queue", "steer", "interrupt", "reject"]
+"""What to do with a prompt while a run is active: put it behind, show it to the model before its next step,
+cancel the run and start with it, or refuse it."""
 
-PromptStatus = Literal["started", "queued", "delivered"]
+PromptStatus = Literal["started", "queued", "steered", "delivered"]
 
 
 class PromptReceived(EventBase, frozen=True, kw_only=True, tag="prompt_received"):
-    """A prompt was admitted, durably. `queued` ones wait in log order."""
+    """A prompt was admitted, durably.
+
+    `queued` ones wait in log order; a `steered` one waits for the run's next step, before all others; one
+    that interrupts waits for the run's end, before all others.
+    """
 
     prompt_id: str
     content: tuple[ContentBlock, ...]
@@ -20,6 +25,7 @@ class PromptReceived(EventBase, frozen=True, kw_only=True, tag="prompt_received"
     status: PromptStatus
     by: str
     model: str | None = None
+    mode: Mode | None = None
 
 
 class PromptUpdated(EventBase, frozen=True, kw_only=True, tag="prompt_updated"):

@@ -1,14 +1,18 @@
 """Events about runs: one start, then exactly one terminal event."""
 
-from holdfast_protocol.events.base import Cost, ErrorInfo, EventBase, StopReason, Usage
+from holdfast_protocol.events.base import Cost, ErrorInfo, EventBase, Mode, StopReason, Usage
 
 
 class RunStarted(EventBase, frozen=True, kw_only=True, tag="run_started"):
-    """A run began with a prompt; `continues` names the run it takes up again."""
+    """A run began with a prompt; `continues` names the run it takes up again.
+
+    `mode` holds for this run alone; absent, the session's holds, also when it changes meanwhile.
+    """
 
     prompt_id: str
     agent: str
     model: str
+    mode: Mode | None = None
     continues: str | None = None
 
 

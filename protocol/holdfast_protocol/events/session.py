@@ -1,6 +1,6 @@
 """Events about the session itself."""
 
-from holdfast_protocol.events.base import EventBase, Json, Thinking, WireStruct
+from holdfast_protocol.events.base import EventBase, Json, Mode, Thinking, Unattended, WireStruct
 
 
 class SandboxInfo(WireStruct, frozen=True, kw_only=True):
@@ -26,6 +26,8 @@ class SessionStarted(EventBase, frozen=True, kw_only=True, tag="session_started"
     model: str
     sandbox: SandboxInfo
     thinking: Thinking = "off"
+    mode: Mode = "ask"
+    unattended: Unattended = "wait"
     roots: tuple[str, ...] = ()
     title: str | None = None
     meta: Json = None
@@ -38,6 +40,8 @@ class SessionUpdated(EventBase, frozen=True, kw_only=True, tag="session_updated"
     archived: bool | None = None
     agent: str | None = None
     thinking: Thinking | None = None
+    mode: Mode | None = None
+    unattended: Unattended | None = None
     roots: tuple[str, ...] | None = None
     meta: Json = None
     forked_from: Origin | None = None

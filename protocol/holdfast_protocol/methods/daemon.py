@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from holdfast_protocol.events.base import WireStruct
+from holdfast_protocol.capabilities import Role
+from holdfast_protocol.events.base import Identifier, WireStruct
 from holdfast_protocol.methods.connection import ServerInfo
 from holdfast_protocol.methods.table import Method
 
@@ -104,6 +105,55 @@ class DaemonStateParams(WireStruct, frozen=True, kw_only=True):
     state: DaemonState
 
 
+TokenName = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class TokenInfo(WireStruct, frozen=True, kw_only=True):
+    """A token, without its secret. The owner's is not listed."""
+
+    token_id: str
+    name: str
+    role: Role
+    created_at: int
+
+
+class TokenCreateParams(WireStruct, frozen=True, kw_only=True):
+    """A new token, for a client that is to have no more than `role`."""
+
+    name: TokenName
+    role: Role
+
+
+class TokenCreateResult(WireStruct, frozen=True, kw_only=True):
+    """The token; its secret is given here and never again."""
+
+    token: str
+    info: TokenInfo
+
+
+class TokenListParams(WireStruct, frozen=True, kw_only=True):
+    """Nothing."""
+
+
+class TokenListResult(WireStruct, frozen=True, kw_only=True):
+    """The tokens, oldest first."""
+
+    tokens: tuple[TokenInfo, ...]
+
+
+class TokenRevokeParams(WireStruct, frozen=True, kw_only=True):
+    """Which token."""
+
+    token_id: Identifier
+
+
+class TokenRevokeResult(WireStruct, frozen=True, kw_only=True):
+    """How many connections it had; they are closed."""
+
+    revoked: bool
+    connections: int
+
+
 METHODS: tuple[Method, ...] = (
     Method(
         name="daemon/status",
@@ -133,5 +183,28 @@ METHODS: tuple[Method, ...] = (
         params=DaemonStateParams,
         role="observer",
         summary="The daemon's state changed.",
+    ),
+    Method(
+        name="token/create",
+        direction="call",
+        params=TokenCreateParams,
+        result=TokenCreateResult,
+        errors=("storage_unavailable",),
+        summary="Make a token for a client that may do less than the owner.",
+    ),
+    Method(
+        name="token/list",
+        direction="call",
+        params=TokenListParams,
+        result=TokenListResult,
+        summary="List tokens.",
+    ),
+    Method(
+        name="token/revoke",
+        direction="call",
+        params=TokenRevokeParams,
+        result=TokenRevokeResult,
+        errors=("storage_unavailable",),
+        summary="End a token and close its connections.",
     ),
 )

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from holdfast_protocol.content import ContentBlock
-from holdfast_protocol.events.base import Identifier, WireStruct
+from holdfast_protocol.events.base import Identifier, Mode, WireStruct
 from holdfast_protocol.events.prompt import Delivery, PromptStatus
-from holdfast_protocol.methods.session import Key, Name
+from holdfast_protocol.methods.session import Key, MutationResult, Name
 from holdfast_protocol.methods.table import Method
+from holdfast_protocol.snapshot import QueuedPrompt
 
 WAIT_MS_MAX = 3_600_000
 
@@ -26,6 +27,7 @@ class SessionPromptParams(WireStruct, frozen=True, kw_only=True):
     prompt_id: Identifier | None = None
     delivery: Delivery = "queue"
     model: Name | None = None
+    mode: Mode | None = None
     key: Key | None = None
 
 
@@ -93,6 +95,38 @@ class SessionContinueResult(WireStruct, frozen=True, kw_only=True):
     replayed: bool = False
 
 
+class QueueListParams(WireStruct, frozen=True, kw_only=True):
+    """Whose queue."""
+
+    session_id: Identifier
+
+
+class QueueListResult(WireStruct, frozen=True, kw_only=True):
+    """The waiting prompts, the next to run first. `held`: they wait for `session/continue`."""
+
+    prompts: tuple[QueuedPrompt, ...]
+    held: bool
+    head: int
+
+
+class QueueUpdateParams(WireStruct, frozen=True, kw_only=True):
+    """New content for a waiting prompt, or another place (from 1) for it, or both."""
+
+    session_id: Identifier
+    prompt_id: Identifier
+    content: Annotated[tuple[ContentBlock, ...], Meta(min_length=1, max_length=256)] | None = None
+    position: Annotated[int, Meta(ge=1, le=256)] | None = None
+    key: Key | None = None
+
+
+class QueueRemoveParams(WireStruct, frozen=True, kw_only=True):
+    """A waiting prompt that is not to run; without `prompt_id`, all of them."""
+
+    session_id: Identifier
+    prompt_id: Identifier | None = None
+    key: Key | None = None
+
+
 METHODS: tuple[Method, ...] = (
     Method(
         name="session/prompt",
@@ -133,5 +167,30 @@ METHODS: tuple[Method, ...] = (
         result=SessionContinueResult,
         errors=("not_found", "busy", "conflict", "idempotency_conflict", "draining", "storage_unavailable"),
         summary="Take up a failed or interrupted run, and let the queue go on.",
+    ),
+    Method(
+        name="queue/list",
+        direction="call",
+        params=QueueListParams,
+        result=QueueListResult,
+        errors=("not_found", "storage_unavailable"),
+        role="observer",
+        summary="List the waiting prompts.",
+    ),
+    Method(
+        name="queue/update",
+        direction="call",
+        params=QueueUpdateParams,
+        result=MutationResult,
+        errors=("not_found", "idempotency_conflict", "storage_unavailable"),
+        summary="Change a waiting prompt, or move it.",
+    ),
+    Method(
+        name="queue/remove",
+        direction="call",
+        params=QueueRemoveParams,
+        result=MutationResult,
+        errors=("not_found", "idempotency_conflict", "storage_unavailable"),
+        summary="Remove a waiting prompt, or all.",
     ),
 )

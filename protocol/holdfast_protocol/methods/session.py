@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from holdfast_protocol.events.base import Identifier, Json, Thinking, WireStruct
+from holdfast_protocol.events.base import Identifier, Json, Mode, Thinking, Unattended, WireStruct
 from holdfast_protocol.events.session import Origin
 from holdfast_protocol.methods.table import Method
 from holdfast_protocol.view import SessionStatus, Snapshot
@@ -42,6 +42,8 @@ class SessionCreateParams(WireStruct, frozen=True, kw_only=True):
     Attributes:
         cwd: an absolute directory that exists.
         roots: further absolute directories tools may use.
+        mode: what tools may do without asking.
+        unattended: what becomes of a request when nobody is here to answer it.
         env: environment for tools; only allow-listed names are kept.
         meta: the client's own data, returned as it is; at most 16 KiB of JSON.
     """
@@ -52,6 +54,8 @@ class SessionCreateParams(WireStruct, frozen=True, kw_only=True):
     agent: Name | None = None
     model: Name | None = None
     thinking: Thinking = "off"
+    mode: Mode = "ask"
+    unattended: Unattended = "wait"
     title: Title | None = None
     env: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     meta: Json = None
@@ -105,6 +109,8 @@ class SessionUpdateParams(WireStruct, frozen=True, kw_only=True):
     agent: Name | UnsetType = UNSET
     model: Name | UnsetType = UNSET
     thinking: Thinking | UnsetType = UNSET
+    mode: Mode | UnsetType = UNSET
+    unattended: Unattended | UnsetType = UNSET
     meta: Json | UnsetType = UNSET
     expect: Annotated[int, Meta(ge=0)] | None = None
     key: Key | None = None
