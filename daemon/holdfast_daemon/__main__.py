@@ -10,7 +10,7 @@ from typing import Final
 import anyio
 
 from holdfast_daemon.app import App
-from holdfast_daemon.config import Config
+from holdfast_daemon.config import Config, HookSpec
 from holdfast_daemon.journal.state_dir import StateDirError
 from holdfast_daemon.journal.store import StoreError
 from holdfast_daemon.logs import log_to_file
@@ -63,6 +63,14 @@ def _parser() -> argparse.ArgumentParser:
         default=600.0,
         help="exit after so long without a client and a run; 0 for never",
     )
+    parser.add_argument(
+        "--hook",
+        metavar="EVENT=MODULE:FUNCTION",
+        action="append",
+        default=[],
+        type=_hook,
+        help="a Python function that sees each tool call; EVENT is pre_tool_use or post_tool_use",
+    )
     parser.add_argument("--version", action="version", version=f"holdfastd {VERSION}")
     return parser
 
@@ -72,6 +80,13 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError("a port is 0 to 65535")
     return port
+
+
+def _hook(text: str) -> HookSpec:
+    event, _, target = text.partition("=")
+    if event not in ("pre_tool_use", "post_tool_use") or ":" not in target:
+        raise argparse.ArgumentTypeError("a hook is pre_tool_use=MODULE:FUNCTION or post_tool_use=…")
+    return HookSpec(event=event, target=target)
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -85,6 +100,7 @@ def _config(arguments: argparse.Namespace) -> Config:
         stdio=arguments.stdio,
         tcp=arguments.tcp,
         unsafe_shell=arguments.unsafe_shell,
+        hooks=tuple(arguments.hook),
         idle_exit_s=arguments.idle_exit or None,
     )
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from secrets import token_hex
+from typing import NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -22,6 +23,7 @@ from holdfast_daemon.agents.catalogue import builtin_agents
 from holdfast_daemon.config import Config
 from holdfast_daemon.endpoints import Endpoints
 from holdfast_daemon.execution.executor import Executor
+from holdfast_daemon.execution.hooks import Hooks
 from holdfast_daemon.execution.process import become_subreaper
 from holdfast_daemon.hub.hub import Hub
 from holdfast_daemon.idle_exit import IdleExit
@@ -34,16 +36,27 @@ from holdfast_daemon.methods.dispatcher import Dispatcher
 from holdfast_daemon.methods.idempotency import InFlight
 from holdfast_daemon.methods.services import Services
 from holdfast_daemon.models.catalogue import Catalogue
-from holdfast_daemon.net.auth import Tokens, load_owner_token
+from holdfast_daemon.net.auth import OWNER, Principal, Tokens, load_owner_token
 from holdfast_daemon.net.stdio import serve_stdio
 from holdfast_daemon.server import Server
 from holdfast_daemon.sessions.registry import Registry
+from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run_factory import RunFactory
+from holdfast_daemon.token_authority import StoredTokens
 from holdfast_daemon.tools.builtin import builtin_tools
 from holdfast_protocol.discovery import Record
 from holdfast_protocol.methods.daemon import DaemonState, DaemonStateParams, NetStatistics
 
 _logger = logging.getLogger(__name__)
+
+
+class Core(NamedTuple):
+    """Everything that works without a connection."""
+
+    services: Services
+    tokens: Tokens
+    authority: StoredTokens
+    owner_token: str
 
 
 class App:
@@ -79,12 +92,13 @@ class App:
         become_subreaper()
         with StateDir(Path(self._config.state_dir)) as state:
             async with AsyncExitStack() as stack:
-                services, token = await stack.enter_async_context(self._core(state))
+                core = await stack.enter_async_context(self._core(state))
+                services = core.services
                 tasks = await stack.enter_async_context(anyio.create_task_group())
                 self._tasks = tasks
-                server = self._serve(services, token, tasks)
+                server = self._serve(core, tasks)
                 info = server_info(services)
-                self._endpoints = endpoints = Endpoints(self._config, server, info, token)
+                self._endpoints = endpoints = Endpoints(self._config, server, info, core.owner_token)
                 stack.enter_context(endpoints)
                 endpoints.open(tasks)
                 if stdio is not None:
@@ -160,7 +174,7 @@ class App:
     # Building ------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _core(self, state: StateDir) -> AsyncGenerator[tuple[Services, str]]:
+    async def _core(self, state: StateDir) -> AsyncGenerator[Core]:
         """Build everything that works without a connection; recovery is done when this is entered."""
         config, limits = self._config, self._config.journal
         store = SQLiteStore(
@@ -176,9 +190,21 @@ class App:
         hub = Hub(journal, config.hub)
         tools = builtin_tools(config.unsafe_shell, config.execution)
         runs = RunFactory(
-            journal, Catalogue(), builtin_agents(), Executor(tools, config.execution), config.sessions
+            journal,
+            Catalogue(),
+            builtin_agents(),
+            Executor(tools, config.execution),
+            Hooks(config.hooks),
+            config.sessions,
         )
-        registry = Registry(journal, hub, runs, config.sessions)
+        registry = Registry(journal, hub, runs, Rules(journal), config.sessions)
+        tokens = Tokens(
+            token,
+            failures_max=config.net.auth_failures_max,
+            window_s=config.net.auth_failures_window_s,
+            clock=time.monotonic,
+        )
+        authority = StoredTokens(journal, tokens)
         self._hub, self._runs = hub, runs
         services = Services(
             config=config,
@@ -187,27 +213,31 @@ class App:
             registry=registry,
             runs=runs,
             lifecycle=self,
+            tokens=authority,
             instance_id=token_hex(8),
             started_at=int(time.time() * 1000),
             in_flight=InFlight(),
         )
         async with journal.running(), hub.running(), registry.running():
-            yield services, token
+            await authority.load()
+            yield Core(services, tokens, authority, token)
 
-    def _serve(self, services: Services, token: str, tasks: TaskGroup) -> Server:
-        limits = self._config.net
-        tokens = Tokens(
-            token,
-            failures_max=limits.auth_failures_max,
-            window_s=limits.auth_failures_window_s,
-            clock=time.monotonic,
+    def _serve(self, core: Core, tasks: TaskGroup) -> Server:
+        services = core.services
+        self._server = Server(
+            Dispatcher(services),
+            services.hub,
+            core.tokens,
+            self._config.net,
+            tasks,
+            services.registry.connection_lost,
         )
-        self._server = Server(Dispatcher(services), services.hub, tokens, limits, tasks)
+        core.authority.closing(self._server.close_token)
         return self._server
 
     async def _serve_stdio(self, server: Server, descriptors: tuple[int, int]) -> None:
         """Serve the parent until it closes its end; then what runs is interrupted and the daemon ends."""
-        peer = server.peer(trusted=True)
+        peer = server.peer(Principal(OWNER, "controller"))
         await serve_stdio(peer, descriptors, self._config.net)
         await peer.lost.wait()
         self.stop()

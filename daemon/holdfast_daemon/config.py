@@ -3,6 +3,8 @@
 Every limit has its default here, its name in the error it causes, and its reason in docs/limits.md.
 """
 
+from typing import Literal
+
 import msgspec
 
 KIB = 1024
@@ -80,6 +82,25 @@ class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):
     calls_max: int = 16
 
 
+HookEvent = Literal["pre_tool_use", "post_tool_use"]
+
+
+class HookSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a hook is and when it runs.
+
+    Attributes:
+        event: before or after the call.
+        target: `package.module:function`.
+        tools: a pattern of tool names, as `write` or `*`.
+        timeout_s: after this it has refused.
+    """
+
+    event: HookEvent
+    target: str
+    tools: str = "*"
+    timeout_s: float = 10.0
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All settings.
 
@@ -89,6 +110,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         stdio: serve one connection on the daemon's own stdin and stdout.
         tcp: listen on loopback; the port, 0 for any, None for not at all.
         unsafe_shell: offer the unconfined shell tool.
+        hooks: Python functions that see every tool call.
         idle_exit_s: exit after so long without a connection and without work; None: never.
     """
 
@@ -97,6 +119,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     stdio: bool = False
     tcp: int | None = None
     unsafe_shell: bool = False
+    hooks: tuple[HookSpec, ...] = ()
     idle_exit_s: float | None = 600.0
     shutdown_grace_s: float = 5.0
     default_model: str = "offline/rehearsal"

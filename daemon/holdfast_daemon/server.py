@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from typing import Any, Final
 
 from anyio.abc import TaskGroup
@@ -11,7 +12,7 @@ from holdfast_daemon.config import NetLimits
 from holdfast_daemon.hub.hub import Hub
 from holdfast_daemon.methods.dispatcher import Dispatcher
 from holdfast_daemon.methods.services import Caller, Reply
-from holdfast_daemon.net.auth import Tokens
+from holdfast_daemon.net.auth import Principal, Tokens
 from holdfast_daemon.net.listener import is_same_user
 from holdfast_daemon.net.peer import Answer, Peer
 from holdfast_protocol.capabilities import Role
@@ -33,16 +34,24 @@ class Server:
         tokens: who may speak.
         limits: of connections.
         tasks: where calls run.
+        on_lost: told of an initialized connection that is gone.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, hub: Hub, tokens: Tokens, limits: NetLimits, tasks: TaskGroup
+        self,
+        dispatcher: Dispatcher,
+        hub: Hub,
+        tokens: Tokens,
+        limits: NetLimits,
+        tasks: TaskGroup,
+        on_lost: Callable[[Peer], None],
     ) -> None:
         self._dispatcher = dispatcher
         self._hub = hub
         self._tokens = tokens
         self._limits = limits
         self._tasks = tasks
+        self._on_lost = on_lost
         self._peers: set[Peer] = set()
         self._callers: dict[Peer, Caller] = {}
         self._accepted = self._refused = self._requests = 0
@@ -60,9 +69,9 @@ class Server:
             return
         self._tasks.start_soon(self._adopt, connected)
 
-    def peer(self, *, trusted: bool = False) -> Peer:
-        """Make a peer for a transport."""
-        peer = Peer(self, self._tasks, self._limits, trusted=trusted)
+    def peer(self, principal: Principal | None = None) -> Peer:
+        """Make a peer for a transport; one that says by itself who is there needs no token."""
+        peer = Peer(self, self._tasks, self._limits, principal)
         self._peers.add(peer)
         self._accepted += 1
         return peer
@@ -71,6 +80,13 @@ class Server:
     def connections(self) -> int:
         """How many connections there are."""
         return len(self._peers)
+
+    def close_token(self, token_id: str) -> int:
+        """Close the connections of a token that was revoked; give their number."""
+        theirs = [peer for peer in self._peers if peer.principal and peer.principal.token_id == token_id]
+        for peer in theirs:
+            peer.abort()
+        return len(theirs)
 
     def close_all(self) -> None:
         """Close every connection after what is buffered for it."""
@@ -106,11 +122,16 @@ class Server:
 
     def opened(self, peer: Peer, params: Any) -> Any:
         """Answer `initialize`."""
+        principal = peer.principal
 
         def role_of(token: str | None) -> Role:
-            return "controller" if peer.trusted and token is None else self._tokens.role_of(token)
+            nonlocal principal
+            if principal is None or token is not None:
+                principal = self._tokens.principal_of(token)
+            return principal.role
 
         decoded, result = self._dispatcher.initialize(params, role_of)
+        peer.principal = principal
         self._callers[peer] = Caller(
             client_id=decoded.client.id,
             role=result.role,
@@ -146,3 +167,4 @@ class Server:
         self._peers.discard(peer)
         if self._callers.pop(peer, None) is not None:
             self._hub.detach(peer)
+            self._on_lost(peer)

@@ -67,6 +67,7 @@ class Connection:
         message_bytes_max: the largest incoming message.
         requests_in_flight_max: how many of the peer's requests may be unanswered, urgent ones apart.
         authenticated: the transport itself is the right (stdio): no small-frame limit before `initialize`.
+        trusting: leave what messages carry encoded, as `msgspec.Raw` (`jsonrpc.decode_trusted`); for clients.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Connection:
         message_bytes_max: int = MESSAGE_BYTES_MAX,
         requests_in_flight_max: int = REQUESTS_IN_FLIGHT_MAX,
         authenticated: bool = False,
+        trusting: bool = False,
     ) -> None:
         if side is Side.CLIENT and framing is None:
             raise LocalProtocolError("A client chooses its framing.")
@@ -84,6 +86,7 @@ class Connection:
         self.state = State.WAITING if side is Side.SERVER else State.OPEN
         self.requests_in_flight_max = requests_in_flight_max
         self._message_bytes_max = message_bytes_max
+        self._decode = jsonrpc.decode_trusted if trusting else jsonrpc.decode
         small = self.state is State.WAITING and not authenticated
         self._reader = FrameReader(HANDSHAKE_BYTES_MAX if small else message_bytes_max, framing)
         self._frames: Iterator[bytes] = iter(())
@@ -186,7 +189,7 @@ class Connection:
 
     def _receive_frame(self, frame: bytes) -> ConnectionEvent | None:
         try:
-            message = jsonrpc.decode(frame)
+            message = self._decode(frame)
         except InvalidMessage as invalid:
             if self.state is State.WAITING:
                 raise RemoteProtocolError("Not a message, and before `initialize`.") from invalid

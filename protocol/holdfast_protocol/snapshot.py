@@ -8,6 +8,7 @@ from typing import Final, Literal
 from holdfast_protocol.content import ContentBlock
 from holdfast_protocol.events.base import (
     BlockKind,
+    Cost,
     Json,
     Mode,
     Thinking,
@@ -99,6 +100,7 @@ class CurrentRun(WireStruct, frozen=True, kw_only=True):
     blocks: tuple[OpenBlock, ...] = ()
     tool_calls: tuple[OpenToolCall, ...] = ()
     usage: Usage = Usage()
+    cost: Cost | None = None
 
 
 class EndedRun(WireStruct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from holdfast_protocol import events
+from holdfast_protocol.events.base import Cost
 from holdfast_protocol.events.people import RequestOpened
 from holdfast_protocol.shrink import shrink
 from holdfast_protocol.snapshot import (
@@ -85,7 +86,7 @@ class OpenText:
 class RunView:
     """The current run, as the fold keeps it."""
 
-    __slots__ = ("blocks", "prompt_id", "run_id", "started", "status", "step", "tool_calls", "usage")
+    __slots__ = ("blocks", "cost", "prompt_id", "run_id", "started", "status", "step", "tool_calls", "usage")
 
     def __init__(self, started: CurrentRun) -> None:
         self.started = started
@@ -94,6 +95,7 @@ class RunView:
         self.status: Literal["running", "paused"] = started.status
         self.step = started.step
         self.usage = started.usage
+        self.cost = started.cost
         self.blocks: dict[str, OpenText] = {
             block.block_id: OpenText(block, block.text, block.length) for block in started.blocks
         }
@@ -342,6 +344,9 @@ def _usage_updated(view: View, event: events.UsageUpdated) -> None:
     view.usage += event.usage
     if view.run:
         view.run.usage += event.usage
+        if event.cost is not None:
+            spent = view.run.cost.amount if view.run.cost else 0.0
+            view.run.cost = Cost(amount=spent + event.cost.amount, currency=event.cost.currency)
 
 
 _HANDLERS: Final[dict[type[Any], Callable[[View, Any], None]]] = {
@@ -396,6 +401,7 @@ def _current_run(run: RunView, characters: int | None) -> CurrentRun:
         status=run.status,
         step=run.step,
         usage=run.usage,
+        cost=run.cost,
         blocks=tuple(_open_block(block, characters) for block in run.blocks.values()),
         tool_calls=tuple(_open_tool_call(call, characters) for call in run.tool_calls.values()),
     )

@@ -33,6 +33,11 @@ class RunContext(Protocol):
         """How many steps the run may take."""
         ...
 
+    @property
+    def resumed(self) -> bool:
+        """Whether the run waited through a restart: calls of its last step have no outcome yet."""
+        ...
+
     def messages(self) -> tuple[Message, ...]:
         """Give the conversation, with everything yielded so far and the results of the calls."""
         ...

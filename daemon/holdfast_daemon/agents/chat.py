@@ -21,6 +21,8 @@ class ChatAgent:
 
     async def run(self, context: RunContext) -> AsyncGenerator[StepEvent]:
         """See `Agent.run`."""
+        if context.resumed:
+            await context.call_tools()
         for _ in range(context.steps_max):
             async with aclosing(self._step(context)) as step:
                 async for event in step:

@@ -7,7 +7,7 @@ turns results into events. Cancelling a call ends everything it started before t
 import contextlib
 import difflib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import anyio
@@ -97,20 +97,27 @@ class Executor:
         """Give the tools as models are told of them, always in the same order."""
         return self._specs
 
+    def kind_of(self, tool_name: str) -> ToolKind:
+        """Give the kind of a tool of `specs`."""
+        return self._tools[tool_name].kind
+
     def statistics(self) -> ExecutorStatistics:
         """Give how many calls run and how many wait for the daemon-wide limit."""
         return _statistics(self._slots)
 
-    def prepare(self, tool_name: str, input_json: str, cwd: str) -> PreparedCall | ToolRefusal:
+    def prepare(
+        self, tool_name: str, input_json: str, cwd: str, hosted: Mapping[str, Tool] | None = None
+    ) -> PreparedCall | ToolRefusal:
         """Check a call. Has no effect.
 
         Args:
             tool_name: as the model wrote it.
             input_json: as the model wrote it; empty means `{}`.
             cwd: the session's directory, absolute; relative locations start there.
+            hosted: tools that clients run for the session; they come before the daemon's.
         """
         raw_input: Json = input_json
-        tool = self._tools.get(tool_name)
+        tool = (hosted or {}).get(tool_name) or self._tools.get(tool_name)
         try:
             raw_input = parse_input(input_json)
             if tool is None:

@@ -24,6 +24,7 @@ from holdfast_daemon.journal.journal import Journal, SessionLog
 from holdfast_daemon.journal.pending import Committed
 from holdfast_daemon.journal.store import EventRow, Page
 from holdfast_protocol import events
+from holdfast_protocol.capabilities import RequestKind
 from holdfast_protocol.errors import Conflict, Overloaded, StorageUnavailable
 from holdfast_protocol.framing import Framing
 from holdfast_protocol.methods.daemon import HubStatistics
@@ -166,7 +167,14 @@ class Hub:
     # Subscriptions -------------------------------------------------------------------------------------
 
     def subscribe(
-        self, channel: Channel, outlet: Outlet, *, after: int, wanted: Filter, on_lag: OnLag
+        self,
+        channel: Channel,
+        outlet: Outlet,
+        *,
+        after: int,
+        wanted: Filter,
+        on_lag: OnLag,
+        answers: frozenset[RequestKind] = frozenset(),
     ) -> Callable[[], None]:
         """Register a subscription; give what starts it, to be called when its response was written.
 
@@ -183,7 +191,7 @@ class Hub:
                 "Another client blocks this session.", resource="session", id=channel.log.session_id
             )
         self._end(channel, outlet)
-        subscription = Subscription(outlet, after, wanted, on_lag)
+        subscription = Subscription(outlet, after, wanted, on_lag, answers)
         channel.subscriptions[outlet] = subscription
         self._by_outlet.setdefault(outlet, {})[channel] = subscription
         if on_lag == "block":
@@ -195,6 +203,14 @@ class Hub:
                 self._advance(channel, subscription)
 
         return start
+
+    def somebody_here(self, channel: Channel, kind: RequestKind) -> bool:
+        """Tell whether a subscriber of the session can answer requests of a kind."""
+        return any(kind in item.answers for item in channel.subscriptions.values())
+
+    def notify(self, outlet: Outlet, method: str, params: object) -> None:
+        """Send a notification to one connection."""
+        self._notify(outlet, method, params)
 
     def unsubscribe(self, channel: Channel, outlet: Outlet) -> int | None:
         """End a subscription; give its cursor, or None if there was none."""

@@ -6,6 +6,7 @@ from typing import Protocol
 import anyio
 
 from holdfast_daemon.hub.filter import Filter
+from holdfast_protocol.capabilities import RequestKind
 from holdfast_protocol.framing import Framing
 from holdfast_protocol.methods.subscribe import OnLag
 
@@ -43,13 +44,22 @@ class Subscription:
     Attributes:
         cursor: the last seq the client was told of.
         position: the last seq that was looked at; ahead of the cursor when deltas were left out.
+        answers: the kinds of requests somebody at this client can answer.
         behind: whether `session/caughtUp` is due when the head is reached.
     """
 
-    __slots__ = ("_resumed", "behind", "cursor", "filter", "on_lag", "outlet", "pace", "position")
+    __slots__ = ("_resumed", "answers", "behind", "cursor", "filter", "on_lag", "outlet", "pace", "position")
 
-    def __init__(self, outlet: Outlet, cursor: int, wanted: Filter, on_lag: OnLag) -> None:
+    def __init__(
+        self,
+        outlet: Outlet,
+        cursor: int,
+        wanted: Filter,
+        on_lag: OnLag,
+        answers: frozenset[RequestKind] = frozenset(),
+    ) -> None:
         self.outlet = outlet
+        self.answers = answers
         self.cursor = cursor
         self.position = cursor
         self.filter = wanted

@@ -26,15 +26,18 @@ from holdfast_daemon.journal.store import (
     EndMessages,
     EventRow,
     InsertKey,
+    InsertRule,
     KeyRow,
     NewSession,
     Page,
     PromptStatus,
+    RuleRow,
     RunRow,
     SessionKey,
     SessionRow,
     StoreConflict,
     StoreError,
+    TokenRow,
     Upsert,
 )
 
@@ -73,6 +76,13 @@ CREATE TABLE requests (
     session INTEGER NOT NULL, id TEXT NOT NULL, run TEXT, kind TEXT, body BLOB,
     outcome TEXT, answered_by TEXT,
     opened_at INTEGER, resolved_at INTEGER, PRIMARY KEY (session, id)
+) STRICT;
+CREATE TABLE rules (
+    id TEXT PRIMARY KEY, decision TEXT NOT NULL, tool TEXT NOT NULL, match TEXT, session TEXT,
+    cwd TEXT NOT NULL, by TEXT NOT NULL, at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, digest BLOB NOT NULL, at INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE keys (
     scope INTEGER NOT NULL, client TEXT NOT NULL, method TEXT NOT NULL, key TEXT NOT NULL,
@@ -207,6 +217,21 @@ class SQLiteStore:
         with self._transaction():
             self._writer.execute("DELETE FROM keys WHERE scope = ? AND at < ?", (DAEMON_SCOPE, before))
 
+    def remove_rule(self, rule: str) -> None:
+        """See `Store.remove_rule`."""
+        with self._transaction():
+            self._writer.execute("DELETE FROM rules WHERE id = ?", (rule,))
+
+    def insert_token(self, row: TokenRow) -> None:
+        """See `Store.insert_token`."""
+        with self._transaction():
+            self._writer.execute("INSERT INTO tokens VALUES (?,?,?,?,?)", row)
+
+    def remove_token(self, token: str) -> None:
+        """See `Store.remove_token`."""
+        with self._transaction():
+            self._writer.execute("DELETE FROM tokens WHERE id = ?", (token,))
+
     def probe(self) -> None:
         """See `Store.probe`."""
         with self._transaction():
@@ -263,6 +288,8 @@ class SQLiteStore:
                     " WHERE session = ? AND run = ? AND status IS NULL",
                     (change.status, change.status != "completed", change.at, session, change.run),
                 )
+            case InsertRule():
+                self._writer.execute("INSERT INTO rules VALUES (?,?,?,?,?,?,?,?)", change.row)
             case InsertKey():
                 scope = session if change.scope is None else change.scope
                 self._writer.execute(
@@ -440,6 +467,22 @@ class SQLiteStore:
             (scope, client, method, key),
         )
         return KeyRow(*rows[0]) if rows else None
+
+    def request_outcome(self, session: SessionKey, request: str) -> tuple[str, str] | None:
+        """See `Store.request_outcome`."""
+        rows = self._select(
+            "SELECT outcome, answered_by FROM requests WHERE session = ? AND id = ? AND outcome IS NOT NULL",
+            (session, request),
+        )
+        return (str(rows[0][0]), str(rows[0][1])) if rows else None
+
+    def rules(self) -> list[RuleRow]:
+        """See `Store.rules`."""
+        return [RuleRow(*row) for row in self._select("SELECT * FROM rules ORDER BY at, rowid")]
+
+    def tokens(self) -> list[TokenRow]:
+        """See `Store.tokens`."""
+        return [TokenRow(*row) for row in self._select("SELECT * FROM tokens ORDER BY at, rowid")]
 
     def _select(self, sql: str, bindings: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with _errors():

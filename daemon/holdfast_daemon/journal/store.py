@@ -10,6 +10,7 @@ the reader's. A store never changes, renumbers or drops an event it has accepted
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from holdfast_protocol.capabilities import Role
 from holdfast_protocol.view import RunStatus
 
 SessionKey = int
@@ -86,7 +87,36 @@ class InsertKey(NamedTuple):
     at: int
 
 
-Change = Upsert | AppendBlock | EndMessages | InsertKey
+class RuleRow(NamedTuple):
+    """A standing answer. It holds in `session` (its id), or, if that is None, in every session of `cwd`."""
+
+    rule: str
+    decision: Literal["allow", "deny"]
+    tool: str
+    match: str | None
+    session: str | None
+    cwd: str
+    by: str
+    at: int
+
+
+class TokenRow(NamedTuple):
+    """A token; only its digest is kept."""
+
+    token: str
+    name: str
+    role: Role
+    digest: bytes
+    at: int
+
+
+class InsertRule(NamedTuple):
+    """Remember a standing answer with the answer that made it."""
+
+    row: RuleRow
+
+
+Change = Upsert | AppendBlock | EndMessages | InsertKey | InsertRule
 
 
 class Append(NamedTuple):
@@ -248,6 +278,30 @@ class Store(Protocol):
 
     def find_key(self, scope: SessionKey, client: str, method: str, key: str) -> KeyRow | None:
         """Give a remembered result."""
+        ...
+
+    def request_outcome(self, session: SessionKey, request: str) -> tuple[str, str] | None:
+        """Give a resolved request's outcome and who answered; None if unknown or open."""
+        ...
+
+    def rules(self) -> list[RuleRow]:
+        """Give all standing answers, oldest first."""
+        ...
+
+    def remove_rule(self, rule: str) -> None:
+        """Drop a standing answer."""
+        ...
+
+    def tokens(self) -> list[TokenRow]:
+        """Give all tokens, oldest first."""
+        ...
+
+    def insert_token(self, row: TokenRow) -> None:
+        """Remember a token."""
+        ...
+
+    def remove_token(self, token: str) -> None:
+        """Drop a token."""
         ...
 
     def forget_keys(self, before: int) -> None:

@@ -13,6 +13,12 @@ from holdfast_protocol.methods.daemon import (
     DaemonShutdownResult,
     DaemonStatusParams,
     DaemonStatusResult,
+    TokenCreateParams,
+    TokenCreateResult,
+    TokenListParams,
+    TokenListResult,
+    TokenRevokeParams,
+    TokenRevokeResult,
 )
 from holdfast_protocol.version import VERSION
 
@@ -57,6 +63,22 @@ async def shutdown(services: Services, _caller: Caller, params: DaemonShutdownPa
     """Answer `daemon/shutdown`, then stop."""
     result = DaemonShutdownResult(active_runs=services.runs.active)
     return Reply(result, lambda: services.lifecycle.shutdown(params.grace_ms / 1000))
+
+
+async def token_create(services: Services, _caller: Caller, params: TokenCreateParams) -> TokenCreateResult:
+    """Answer `token/create`."""
+    return await services.tokens.create(params.name, params.role)
+
+
+async def token_list(services: Services, _caller: Caller, _params: TokenListParams) -> TokenListResult:
+    """Answer `token/list`."""
+    return TokenListResult(tokens=services.tokens.list())
+
+
+async def token_revoke(services: Services, _caller: Caller, params: TokenRevokeParams) -> TokenRevokeResult:
+    """Answer `token/revoke`."""
+    closed = await services.tokens.revoke(params.token_id)
+    return TokenRevokeResult(revoked=closed is not None, connections=closed or 0)
 
 
 def _rss_bytes() -> int:

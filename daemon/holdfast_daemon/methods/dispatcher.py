@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast_daemon.methods import catalogue, connection, daemon, prompt, session, subscribe
+from holdfast_daemon.methods import catalogue, connection, daemon, prompt, request, session, subscribe
 from holdfast_daemon.methods.services import Caller, Reply, Services
 from holdfast_protocol.capabilities import ROLES, Role
 from holdfast_protocol.errors import Forbidden, InternalError, InvalidParams, MethodNotFound, RpcError
@@ -35,11 +35,25 @@ HANDLERS: Final[dict[str, Handler]] = {
     "session/subscribe": subscribe.subscribe,
     "session/unsubscribe": subscribe.unsubscribe,
     "session/read": subscribe.read,
+    "queue/list": prompt.queue_list,
+    "queue/update": prompt.queue_update,
+    "queue/remove": prompt.queue_remove,
+    "request/list": request.list_,
+    "request/respond": request.respond,
+    "rule/list": request.rule_list,
+    "rule/remove": request.rule_remove,
     "agent/list": catalogue.agents,
     "model/list": catalogue.models,
+    "tool/list": catalogue.tools,
+    "tool/register": catalogue.register,
+    "tool/output": catalogue.output,
+    "tool/complete": catalogue.complete,
     "daemon/status": daemon.status,
     "daemon/drain": daemon.drain,
     "daemon/shutdown": daemon.shutdown,
+    "token/create": daemon.token_create,
+    "token/list": daemon.token_list,
+    "token/revoke": daemon.token_revoke,
 }
 """Calls that may wait, each in a task of its own."""
 

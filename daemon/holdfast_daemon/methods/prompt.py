@@ -5,10 +5,14 @@ import anyio
 from holdfast_daemon.methods.idempotency import digest_of, key_of
 from holdfast_daemon.methods.services import Caller, Services
 from holdfast_daemon.sessions import prompts
-from holdfast_daemon.sessions.commands import Continue, Idempotency, Prompt
+from holdfast_daemon.sessions.commands import Continue, Idempotency, Prompt, RemovePrompt, UpdatePrompt
 from holdfast_daemon.sessions.session import Session
 from holdfast_protocol.errors import InvalidParams, NotFound
 from holdfast_protocol.methods.prompt import (
+    QueueListParams,
+    QueueListResult,
+    QueueRemoveParams,
+    QueueUpdateParams,
     SessionCancelParams,
     SessionCancelResult,
     SessionContinueParams,
@@ -18,6 +22,7 @@ from holdfast_protocol.methods.prompt import (
     SessionWaitParams,
     SessionWaitResult,
 )
+from holdfast_protocol.methods.session import MutationResult
 from holdfast_protocol.view import EndedRun
 
 
@@ -38,6 +43,7 @@ async def prompt(services: Services, caller: Caller, params: SessionPromptParams
         prompt_id=params.prompt_id,
         delivery=params.delivery,
         model=params.model,
+        mode=params.mode,
     )
     return await services.registry.submit(params.session_id, command)
 
@@ -83,6 +89,30 @@ async def continue_(
     """Answer `session/continue`."""
     keys = key_of(caller.client_id, "session/continue", params, params.key)
     return await services.registry.submit(params.session_id, Continue(caller.client_id, keys))
+
+
+async def queue_list(services: Services, _caller: Caller, params: QueueListParams) -> QueueListResult:
+    """Answer `queue/list`."""
+    session = await services.registry.get(params.session_id)
+    view = session.view
+    return QueueListResult(prompts=tuple(view.queue.values()), held=view.held, head=session.log.head)
+
+
+async def queue_update(services: Services, caller: Caller, params: QueueUpdateParams) -> MutationResult:
+    """Answer `queue/update`."""
+    if params.content is None and params.position is None:
+        raise InvalidParams("Give `content` or `position`.", path="$.content")
+    if params.content is not None:
+        prompts.check_size(params.content, services.config.sessions.prompt_bytes_max)
+    keys = key_of(caller.client_id, "queue/update", params, params.key)
+    return await services.registry.submit(params.session_id, UpdatePrompt(caller.client_id, keys, params))
+
+
+async def queue_remove(services: Services, caller: Caller, params: QueueRemoveParams) -> MutationResult:
+    """Answer `queue/remove`."""
+    keys = key_of(caller.client_id, "queue/remove", params, params.key)
+    command = RemovePrompt(caller.client_id, keys, params.prompt_id)
+    return await services.registry.submit(params.session_id, command)
 
 
 async def _look(services: Services, session: Session, params: SessionWaitParams) -> SessionWaitResult:

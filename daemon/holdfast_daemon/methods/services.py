@@ -12,8 +12,8 @@ from holdfast_daemon.journal.journal import Journal
 from holdfast_daemon.methods.idempotency import InFlight
 from holdfast_daemon.sessions.registry import Registry
 from holdfast_daemon.sessions.run_factory import RunFactory
-from holdfast_protocol.capabilities import ClientCapabilities, Role
-from holdfast_protocol.methods.daemon import DaemonState, NetStatistics
+from holdfast_protocol.capabilities import ClientCapabilities, RequestKind, Role
+from holdfast_protocol.methods.daemon import DaemonState, NetStatistics, TokenCreateResult, TokenInfo
 
 
 class Lifecycle(Protocol):
@@ -42,6 +42,22 @@ class Lifecycle(Protocol):
         ...
 
 
+class TokenAuthority(Protocol):
+    """Who makes and ends tokens."""
+
+    async def create(self, name: str, role: Role) -> TokenCreateResult:
+        """Make a token; durable when this returns."""
+        ...
+
+    def list(self) -> tuple[TokenInfo, ...]:
+        """Give the tokens, oldest first."""
+        ...
+
+    async def revoke(self, token_id: str) -> int | None:
+        """End a token and close its connections; give their number, None if there is no such token."""
+        ...
+
+
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon's parts. One instance for all calls.
 
@@ -57,6 +73,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     registry: Registry
     runs: RunFactory
     lifecycle: Lifecycle
+    tokens: TokenAuthority
     instance_id: str
     started_at: int
     in_flight: InFlight
@@ -76,6 +93,13 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     capabilities: ClientCapabilities
     outlet: Outlet
+
+    @property
+    def answers(self) -> frozenset[RequestKind]:
+        """The kinds of requests somebody at this client may and can answer."""
+        if self.role == "observer":
+            return frozenset()
+        return frozenset(self.capabilities.answers)
 
 
 class Reply(msgspec.Struct, frozen=True):

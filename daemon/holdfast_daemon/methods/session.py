@@ -152,6 +152,8 @@ def _started(services: Services, params: SessionCreateParams) -> events.SessionS
         agent=agent,
         model=model,
         thinking=params.thinking,
+        mode=params.mode,
+        unattended=params.unattended,
         title=params.title,
         meta=params.meta,
         sandbox=SandboxInfo(kind="none", detail="Tools run with the daemon's own rights."),

@@ -34,6 +34,7 @@ async def subscribe(services: Services, caller: Caller, params: SessionSubscribe
         after=after,
         wanted=_filter(session, params),
         on_lag=params.on_lag,
+        answers=caller.answers,
     )
     result = SessionSubscribeResult(
         epoch=log.epoch,

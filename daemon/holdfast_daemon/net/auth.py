@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from secrets import token_urlsafe
+from typing import Final, NamedTuple
 
 from holdfast_protocol.capabilities import Role
 from holdfast_protocol.errors import AuthRequired
@@ -22,7 +23,7 @@ def load_owner_token(path: Path) -> str:
             return token
     except FileNotFoundError:
         pass
-    token = token_urlsafe(_TOKEN_BYTES)
+    token = new_secret()
     part = path.with_suffix(".part")
     part.unlink(missing_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -32,6 +33,27 @@ def load_owner_token(path: Path) -> str:
         os.fsync(file.fileno())
     part.rename(path)
     return token
+
+
+OWNER: Final = "owner"
+"""The owner token's id; it is never listed and never revoked."""
+
+
+class Principal(NamedTuple):
+    """Who a token says somebody is."""
+
+    token_id: str
+    role: Role
+
+
+def new_secret() -> str:
+    """Give a new token's secret."""
+    return token_urlsafe(_TOKEN_BYTES)
+
+
+def digest_of(secret: str) -> bytes:
+    """Give what is kept of a secret."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 class Tokens:
@@ -45,22 +67,34 @@ class Tokens:
     """
 
     def __init__(self, owner: str, *, failures_max: int, window_s: float, clock: Callable[[], float]) -> None:
-        self._roles: dict[bytes, Role] = {_digest(owner): "controller"}
+        self._principals: dict[bytes, Principal] = {digest_of(owner): Principal(OWNER, "controller")}
         self._failures: deque[float] = deque(maxlen=failures_max)
         self._window_s = window_s
         self._clock = clock
 
-    def role_of(self, token: str | None) -> Role:
-        """Give a token's role. A right token is let in however many wrong ones came before.
+    def add(self, token_id: str, role: Role, digest: bytes) -> None:
+        """Let a token in from now on."""
+        self._principals[digest] = Principal(token_id, role)
+
+    def remove(self, token_id: str) -> None:
+        """Let a token in no more."""
+        self._principals = {
+            digest: principal
+            for digest, principal in self._principals.items()
+            if principal.token_id != token_id
+        }
+
+    def principal_of(self, token: str | None) -> Principal:
+        """Give whose a token is. A right one is let in however many wrong ones came before.
 
         Raises:
             AuthRequired: it is missing or wrong.
         """
-        presented = _digest(token or "")
-        found: Role | None = None
-        for digest, role in self._roles.items():  # All of them, so that time tells nothing.
+        presented = digest_of(token or "")
+        found: Principal | None = None
+        for digest, principal in self._principals.items():  # All of them, so that time tells nothing.
             if hmac.compare_digest(digest, presented):
-                found = role
+                found = principal
         if found is not None:
             return found
         now = self._clock()
@@ -76,7 +110,3 @@ class Tokens:
             limit_value=self._failures.maxlen,
             retry_after_ms=int(wait_s * 1000),
         )
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from holdfast_daemon.config import NetLimits
+from holdfast_daemon.net.auth import Principal
 from holdfast_daemon.net.rate_limit import RateLimit
 from holdfast_protocol.connection import INITIALIZE, URGENT_METHODS, Connection, Side, State
 from holdfast_protocol.errors import (
@@ -103,18 +104,23 @@ class Peer(asyncio.Protocol):
         service: serves the requests.
         tasks: where its calls run.
         limits: of connections.
-        trusted: the transport itself is the right (stdio); the service sees it.
+        principal: who is there, if the transport itself says so (stdio, a WebSocket's upgrade).
 
     Attributes:
+        principal: who is there; None before that is known.
         initialized: whether `initialize` was accepted.
         requests: how many were received.
         lost: set when the connection is gone.
     """
 
     def __init__(
-        self, service: Service, tasks: TaskGroup, limits: NetLimits, *, trusted: bool = False
+        self,
+        service: Service,
+        tasks: TaskGroup,
+        limits: NetLimits,
+        principal: Principal | None = None,
     ) -> None:
-        self.trusted = trusted
+        self.principal = principal
         self.initialized = False
         self.requests = 0
         self.lost = anyio.Event()
@@ -126,7 +132,7 @@ class Peer(asyncio.Protocol):
             Side.SERVER,
             message_bytes_max=limits.message_bytes_max,
             requests_in_flight_max=limits.requests_in_flight_max,
-            authenticated=trusted,
+            authenticated=principal is not None,
         )
         self._rate = RateLimit(limits.requests_per_second_max, limits.requests_burst_max)
         self._transport: Transport | None = None

@@ -10,10 +10,12 @@ from typing import Any, Generic, TypeVar
 import anyio
 import msgspec
 
+from holdfast_protocol import events
 from holdfast_protocol.content import ContentBlock
 from holdfast_protocol.errors import Overloaded, RpcError
-from holdfast_protocol.events import Delivery
-from holdfast_protocol.methods.prompt import SessionContinueResult, SessionPromptResult
+from holdfast_protocol.events import Delivery, Mode
+from holdfast_protocol.methods.prompt import QueueUpdateParams, SessionContinueResult, SessionPromptResult
+from holdfast_protocol.methods.request import RequestRespondParams, RequestRespondResult
 from holdfast_protocol.methods.session import MutationResult, SessionUpdateParams
 
 T = TypeVar("T")
@@ -100,12 +102,14 @@ class Prompt(Command[SessionPromptResult]):
         prompt_id: str | None,
         delivery: Delivery,
         model: str | None,
+        mode: Mode | None,
     ) -> None:
         super().__init__(by, keys)
         self.content = content
         self.prompt_id = prompt_id
         self.delivery: Delivery = delivery
         self.model = model
+        self.mode: Mode | None = mode
 
 
 class Continue(Command[SessionContinueResult]):
@@ -144,13 +148,84 @@ class Recover(Command[None]):
         self.cause = cause
 
 
+class Respond(Command[RequestRespondResult]):
+    """Answer a request, for a person; `outcome` is checked against the request."""
+
+    def __init__(self, by: str, keys: tuple[Idempotency, ...], params: RequestRespondParams) -> None:
+        super().__init__(by, keys)
+        self.params = params
+
+
+class UpdatePrompt(Command[MutationResult]):
+    """Change or move a waiting prompt."""
+
+    def __init__(self, by: str, keys: tuple[Idempotency, ...], params: QueueUpdateParams) -> None:
+        super().__init__(by, keys)
+        self.params = params
+
+
+class RemovePrompt(Command[MutationResult]):
+    """Remove a waiting prompt, or all."""
+
+    def __init__(self, by: str, keys: tuple[Idempotency, ...], prompt_id: str | None) -> None:
+        super().__init__(by, keys)
+        self.prompt_id = prompt_id
+
+
+class OpenRequest(Command[None]):
+    """Put a run's question to people."""
+
+    def __init__(self, request: events.RequestOpened) -> None:
+        super().__init__("")
+        self.request = request
+
+
+class Withdraw(Command[None]):
+    """Take a run's question back."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__("")
+        self.request_id = request_id
+
+
+class DeliverSteers(Command[None]):
+    """Show steering prompts to a run before its next step."""
+
+    def __init__(self, run_id: str, step: int) -> None:
+        super().__init__("")
+        self.run_id = run_id
+        self.step = step
+
+
+class EndPlan(Command[bool]):
+    """Carry out the answer to a plan; the result tells whether the run goes on."""
+
+    def __init__(self, run_id: str, step: int, answer: events.RequestResolved) -> None:
+        super().__init__("")
+        self.run_id = run_id
+        self.step = step
+        self.plan_answer = answer
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """A request's time is over."""
+
+    request_id: str
+
+
 class RunEnded(msgspec.Struct, frozen=True):
     """The current run has its terminal event, or its log was halted."""
 
     run_id: str
 
 
-Inbound = Prompt | Continue | Update | ClearQueue | Close | Delete | RunEnded | Recover
+FromClient = Prompt | Continue | Update | Respond | UpdatePrompt | RemovePrompt | ClearQueue | Close | Delete
+
+FromRun = OpenRequest | Withdraw | DeliverSteers | EndPlan | RunEnded
+
+FromDaemon = Recover | Expire
+
+Inbound = FromClient | FromRun | FromDaemon
 
 
 class Inbox:

@@ -10,18 +10,21 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from enum import Enum
 from secrets import token_hex
+from typing import NamedTuple
 
 import anyio
 
 from holdfast_daemon.agents.base import Agent, StepsExhausted
 from holdfast_daemon.models.base import Message, Model, ModelError, ModelOptions, ToolSpec
+from holdfast_daemon.sessions.consent import Consent, Unattended
 from holdfast_daemon.sessions.history import History
-from holdfast_daemon.sessions.model_output import ModelOutput
+from holdfast_daemon.sessions.model_output import Call, ModelOutput
+from holdfast_daemon.sessions.plans import plan_request
 from holdfast_daemon.sessions.run_log import RunLog
 from holdfast_daemon.sessions.tool_calls import ToolCalls
 from holdfast_protocol import events
 from holdfast_protocol.errors import StorageUnavailable, TooLarge
-from holdfast_protocol.events import ErrorInfo
+from holdfast_protocol.events import Cost, ErrorInfo, Usage
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +34,14 @@ class Stop(Enum):
 
     CANCEL = "cancel"
     INTERRUPT = "interrupt"
+
+
+class ResumedRun(NamedTuple):
+    """Where a run stood that waited for people when the daemon stopped."""
+
+    step: int
+    usage: Usage
+    cost: Cost | None
 
 
 class Driver:
@@ -45,6 +56,8 @@ class Driver:
         steps_max: after so many steps the run ends with `max_steps`.
         output: the model's output.
         calls: the tool calls.
+        consent: the session's modes and people.
+        resumed: the run waited for people through a restart.
     """
 
     def __init__(
@@ -57,6 +70,9 @@ class Driver:
         steps_max: int,
         output: ModelOutput,
         calls: ToolCalls,
+        consent: Consent,
+        *,
+        resumed: ResumedRun | None = None,
     ) -> None:
         self.model = model
         self.options = options
@@ -66,6 +82,8 @@ class Driver:
         self._agent = agent
         self._output = output
         self._calls = calls
+        self._consent = consent
+        self._resumed = resumed
         self._history: History | None = None
         self._scope = anyio.CancelScope()
         self._stop: tuple[Stop, str] | None = None
@@ -76,6 +94,11 @@ class Driver:
         """The run's id."""
         return self._log.run_id
 
+    @property
+    def resumed(self) -> bool:
+        """See `RunContext.resumed`."""
+        return self._resumed is not None
+
     # RunContext ----------------------------------------------------------------------------------------
 
     def messages(self) -> tuple[Message, ...]:
@@ -85,8 +108,11 @@ class Driver:
 
     async def call_tools(self) -> int:
         """See `RunContext.call_tools`."""
-        await self._calls.run(self._output.calls)
-        return len(self._output.calls)
+        calls = self._output.calls
+        if calls:
+            await self._calls.run(calls)
+            await self._consent.deliver_steers(self.run_id, self._output.step + 1)
+        return len(calls)
 
     # For the session -----------------------------------------------------------------------------------
 
@@ -113,7 +139,12 @@ class Driver:
         """
         terminal = await self._terminal_event(load_history)
         with anyio.CancelScope(shield=True):
-            await self._log.commit(*self._output.closing_events(), *self._calls.closing_events(), terminal)
+            await self._log.commit(
+                *self._output.closing_events(),
+                *self._calls.closing_events(),
+                *self._consent.closing_events(self.run_id, self._stop[1] if self._stop else "daemon"),
+                terminal,
+            )
 
     def _halt(self, stop: Stop, reason: str) -> None:
         if self._stop is None:
@@ -142,13 +173,20 @@ class Driver:
     async def _run(self, load_history: Callable[[], Awaitable[History]]) -> events.Event:
         try:
             self._history = await load_history()
-            async with aclosing(self._agent.run(self)) as stream:
-                async for event in stream:
-                    await self._output.receive(event)
+            self._take_up(self._history)
+            while True:
+                if not self._plan_is_asked():
+                    await self._run_agent()
+                if not await self._end_plan():
+                    break
+                self._resumed = None
         except ModelError as error:
             return self._failed(error.info)
         except StepsExhausted:
             return self._completed("max_steps")
+        except Unattended:
+            message = "The run needed an answer, and nobody was there to give it."
+            return self._failed(ErrorInfo(kind="unattended", message=message))
         except TooLarge as error:
             return self._failed(ErrorInfo(kind=error.kind, message=error.message))
         except StorageUnavailable:
@@ -159,6 +197,42 @@ class Driver:
             message = f"A bug in the daemon; its log has incident {incident}."
             return self._failed(ErrorInfo(kind="internal_error", message=message))
         return self._completed(self._output.stop_reason)
+
+    async def _run_agent(self) -> None:
+        async with aclosing(self._agent.run(self)) as stream:
+            async for event in stream:
+                await self._output.receive(event)
+
+    def _take_up(self, history: History) -> None:
+        """Set the output to where a run that waited through a restart stood."""
+        if self._resumed is None:
+            return
+        step = self._resumed.step
+        calls = [Call(part.tool_call_id, part.tool, part.input_json, step) for part in history.unanswered()]
+        self._output.resume(step, calls, self._resumed.usage, self._resumed.cost)
+
+    # Plan mode -----------------------------------------------------------------------------------------
+
+    @property
+    def _plan_request_id(self) -> str:
+        return f"{self.run_id}-m{self._output.step}-plan"
+
+    def _plan_is_asked(self) -> bool:
+        return self._resumed is not None and self._consent.asked(self._plan_request_id) is not None
+
+    async def _end_plan(self) -> bool:
+        """In plan mode, put the plan to people; tell whether the run goes on, with what they said."""
+        if self._output.stop_reason != "end_turn":
+            return False
+        request_id = self._plan_request_id
+        if not self._plan_is_asked():
+            if self._consent.mode != "plan":
+                return False
+            plan = "\n".join(self._output.texts)
+            await self._log.commit(events.PlanGenerated(run_id=self.run_id, plan=plan))
+            await self._consent.open(plan_request(self.run_id, request_id, plan))
+        _request, answer = await self._consent.answer(request_id)
+        return await self._consent.end_plan(self.run_id, self._output.step + 1, answer)
 
     def _completed(self, stop_reason: events.StopReason) -> events.RunCompleted:
         return events.RunCompleted(

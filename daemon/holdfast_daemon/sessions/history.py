@@ -1,6 +1,6 @@
 """The conversation as a model is shown it: a fold of the log."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,15 @@ from holdfast_protocol.content import ContentBlock, TextBlock
 
 CONTINUE: Final = "The last run was interrupted. Go on where it stopped."
 
-_NO_RESULT: Final = (TextBlock(text="The call has no result."),)
+
+class _Result(NamedTuple):
+    """A call's outcome."""
+
+    content: tuple[ContentBlock, ...]
+    is_error: bool
+
+
+_NO_RESULT: Final = _Result((TextBlock(text="The call has no result."),), is_error=True)
 
 
 class _Response:
@@ -43,8 +51,7 @@ class History:
         self.position = 0
         self._entries: list[UserMessage | _Response] = []
         self._prompts: dict[str, tuple[ContentBlock, ...]] = {}  # Received, not yet carried by a run.
-        self._results: dict[str, ToolResultPart] = {}
-        self._tools: dict[str, str] = {}
+        self._results: dict[str, _Result] = {}
 
     def apply(self, event: events.Event | events.UnknownEvent) -> None:
         """Fold one event in; events come in order, deltas may be left out."""
@@ -58,10 +65,10 @@ class History:
                 self._prompts.pop(event.prompt_id, None)
             case events.RunStarted():
                 self._run_started(event)
+            case events.PromptUpdated(status="delivered"):
+                self._delivered(event.prompt_id)
             case events.ContentBlockEnd():
                 self._block_ended(event)
-            case events.ToolCallStarted():
-                self._tools[event.tool_call_id] = event.tool
             case events.ToolCallCompleted():
                 self._result(event.tool_call_id, event.result, is_error=False)
             case events.ToolCallFailed():
@@ -89,6 +96,22 @@ class History:
         if content is not None:
             self._entries.append(UserMessage(content=content))
 
+    def _delivered(self, prompt_id: str) -> None:
+        """A steering prompt entered the run."""
+        content = self._prompts.pop(prompt_id, None)
+        if content is not None:
+            self._entries.append(UserMessage(content=content))
+
+    def unanswered(self) -> list[ToolCallPart]:
+        """Give the calls of the last response that have no outcome, in its order."""
+        last = self._last()
+        parts = last.parts if isinstance(last, _Response) else []
+        return [
+            part
+            for part in parts
+            if isinstance(part, ToolCallPart) and part.tool_call_id not in self._results
+        ]
+
     def _block_ended(self, event: events.ContentBlockEnd) -> None:
         part = _part(event)
         if part is None:
@@ -100,17 +123,15 @@ class History:
         last.parts.append(part)
 
     def _result(self, tool_call_id: str, content: tuple[ContentBlock, ...], *, is_error: bool) -> None:
-        tool = self._tools.pop(tool_call_id, "")
-        self._results[tool_call_id] = ToolResultPart(
-            tool_call_id=tool_call_id, tool=tool, content=content, is_error=is_error
-        )
+        self._results[tool_call_id] = _Result(content, is_error)
 
     def _result_of(self, call: ToolCallPart) -> ToolResultPart:
-        known = self._results.get(call.tool_call_id)
-        if known is not None:
-            return known
+        result = self._results.get(call.tool_call_id, _NO_RESULT)
         return ToolResultPart(
-            tool_call_id=call.tool_call_id, tool=call.tool, content=_NO_RESULT, is_error=True
+            tool_call_id=call.tool_call_id,
+            tool=call.tool,
+            content=result.content,
+            is_error=result.is_error,
         )
 
     def _last(self) -> UserMessage | _Response | None:

@@ -60,6 +60,7 @@ class ModelOutput:
     Attributes:
         step: the step under way, from 1.
         calls: the calls of the step that completed last, in the model's order.
+        texts: the texts of that step.
         usage: the run's so far.
         cost: the run's so far; None if nothing is priced.
         stop_reason: the last step's.
@@ -82,6 +83,7 @@ class ModelOutput:
         self.usage = Usage()
         self.cost: Cost | None = None
         self.stop_reason: StopReason = "end_turn"
+        self.texts: list[str] = []
 
     async def receive(self, event: StepEvent) -> None:
         """Log one step event.
@@ -93,6 +95,8 @@ class ModelOutput:
             self._in_step = True
             self.step += 1
             self.calls = []
+            self.texts = []
+            self._blocks = self._tool_calls = 0
         match event:
             case BlockDelta():
                 await self._delta(event)
@@ -102,6 +106,13 @@ class ModelOutput:
                 await self._end(event)
             case StepCompleted():
                 await self._complete(event)
+
+    def resume(self, step: int, calls: list[Call], usage: Usage, cost: Cost | None) -> None:
+        """Take up a run that waited through a restart: its last step is whole, some calls have no outcome."""
+        self.step = step
+        self.calls = calls
+        self.usage = usage
+        self.cost = cost
 
     def closing_events(self) -> tuple[events.Event, ...]:
         """Give the partial ends of the blocks that are open."""
@@ -120,8 +131,8 @@ class ModelOutput:
         tool_call_id = None
         if event.kind == "tool_input":
             self._tool_calls += 1
-            tool_call_id = f"{self._log.run_id}-t{self._tool_calls}"
-        block = _Block(f"{self._log.run_id}-b{self._blocks}", event.kind, event.tool, tool_call_id)
+            tool_call_id = f"{self._message_id}-t{self._tool_calls}"
+        block = _Block(f"{self._message_id}-b{self._blocks}", event.kind, event.tool, tool_call_id)
         await self._log.emit(
             events.ContentBlockStart,
             block_id=block.block_id,
@@ -162,6 +173,8 @@ class ModelOutput:
                     f"More than {self._calls_max} tool calls in one step (tool_calls_per_step_max)."
                 )
             self.calls.append(Call(block.tool_call_id, block.tool or "", end.text, self.step))
+        elif block.kind == "text":
+            self.texts.append(end.text)
         await self._log.commit(end)
 
     async def _complete(self, event: StepCompleted) -> None:

@@ -4,7 +4,7 @@ Carried out by the session's task, one after the other, so that the view is neve
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, assert_never
+from typing import Any, TypeVar
 
 import msgspec
 from anyio.abc import TaskGroup
@@ -21,23 +21,49 @@ from holdfast_daemon.sessions.commands import (
     Command,
     Continue,
     Delete,
+    DeliverSteers,
+    EndPlan,
+    Expire,
+    FromClient,
+    FromDaemon,
+    FromRun,
     Inbound,
+    OpenRequest,
     Prompt,
     Recover,
+    RemovePrompt,
+    Respond,
     RunEnded,
     Update,
+    UpdatePrompt,
+    Withdraw,
 )
+from holdfast_daemon.sessions.consent import Consent
+from holdfast_daemon.sessions.driver import Driver, ResumedRun
 from holdfast_daemon.sessions.history import History
 from holdfast_daemon.sessions.prompts import Admission
-from holdfast_daemon.sessions.recovery import closing_events
+from holdfast_daemon.sessions.recovery import closing_events, waits_for_people
+from holdfast_daemon.sessions.request_mutations import RequestMutations
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.sessions.run_slot import RunSlot
 from holdfast_daemon.sessions.settings import settings_events
+from holdfast_daemon.tools.client_hosted import HostedTools
 from holdfast_protocol import events
-from holdfast_protocol.errors import Busy, IdempotencyConflict
+from holdfast_protocol.errors import Busy, IdempotencyConflict, NotFound
+from holdfast_protocol.events.prompt import PromptStatus
 from holdfast_protocol.methods.prompt import SessionContinueResult, SessionPromptResult
+from holdfast_protocol.methods.request import RequestRespondResult
 from holdfast_protocol.methods.session import MutationResult
 from holdfast_protocol.view import View
+
+
+def _status(admission: Admission) -> PromptStatus:
+    if admission.started is not None:
+        return "started"
+    received = admission.group[0]
+    assert isinstance(received, events.PromptReceived)
+    return received.status
+
 
 C = TypeVar("C", bound=Command[Any])
 
@@ -55,6 +81,9 @@ class Mutations:
         env: the session's environment.
         limits: of sessions.
         load_history: gives the session's conversation.
+        consent: the runs' way to people.
+        requests: carries out commands about requests.
+        hosted: the session's tools that clients run.
     """
 
     def __init__(
@@ -68,6 +97,9 @@ class Mutations:
         env: dict[str, str],
         limits: SessionLimits,
         load_history: Callable[[], Awaitable[History]],
+        consent: Consent,
+        requests: RequestMutations,
+        hosted: HostedTools,
     ) -> None:
         self._view = view
         self._log = log
@@ -78,6 +110,9 @@ class Mutations:
         self._env = env
         self._limits = limits
         self._load_history = load_history
+        self._consent = consent
+        self._requests = requests
+        self._hosted = hosted
 
     async def carry_out(self, item: Inbound, tasks: TaskGroup) -> None:
         """Carry out one command and answer it.
@@ -89,6 +124,14 @@ class Mutations:
         Raises:
             RpcError: it is refused, and nothing was done.
         """
+        if isinstance(item, FromClient):
+            await self._serve_client(item, tasks)
+        elif isinstance(item, FromRun):
+            await self._serve_run(item, tasks)
+        else:
+            await self._serve_daemon(item, tasks)
+
+    async def _serve_client(self, item: FromClient, tasks: TaskGroup) -> None:
         match item:
             case Prompt():
                 await self._once(item, SessionPromptResult, lambda command: self._prompt(command, tasks))
@@ -96,19 +139,42 @@ class Mutations:
                 await self._once(item, SessionContinueResult, lambda command: self._continue(command, tasks))
             case Update():
                 await self._once(item, MutationResult, self._update)
+            case Respond():
+                await self._once(item, RequestRespondResult, self._respond)
+            case UpdatePrompt():
+                await self._once(item, MutationResult, self._update_prompt)
+            case RemovePrompt():
+                await self._once(item, MutationResult, self._remove_prompt)
             case Close():
                 await self._once(item, MutationResult, self._close)
             case Delete():
                 await self._delete(item)
             case ClearQueue():
                 await self._clear_queue(item)
+
+    async def _serve_run(self, item: FromRun, tasks: TaskGroup) -> None:
+        match item:
+            case OpenRequest():
+                await self._requests.open(item, tasks)
+            case Withdraw():
+                await self._requests.withdraw(item)
+            case EndPlan():
+                await self._requests.end_plan(item)
+            case DeliverSteers():
+                await self._deliver_steers(item)
             case RunEnded():
                 await self._go_on("storage_unavailable", tasks)
+
+    async def _serve_daemon(self, item: FromDaemon, tasks: TaskGroup) -> None:
+        match item:
             case Recover():
                 await self._go_on(item.cause, tasks)
                 item.finish(None)
-            case _:
-                assert_never(item)
+            case Expire():
+                await self._requests.expire(item)
+
+    async def _respond(self, command: Respond) -> None:
+        await self._requests.respond(command, self._remember)
 
     # Idempotency ---------------------------------------------------------------------------------------
 
@@ -158,13 +224,16 @@ class Mutations:
         def result(seq: int) -> SessionPromptResult:
             return SessionPromptResult(
                 prompt_id=admission.prompt_id,
-                status="queued" if admission.started is None else "started",
+                status=_status(admission),
                 seq=seq,
                 run_id=admission.started.run_id if admission.started else None,
                 position=admission.position,
             )
 
-        command.finish(result(await self._admit(admission, self._remember(command, result), tasks)))
+        seq = await self._admit(admission, self._remember(command, result), tasks)
+        if command.delivery == "interrupt" and admission.started is None:
+            self._slot.cancel(by=command.by, run_id=None, tool_call_id=None, admitting=False)
+        command.finish(result(seq))
 
     async def _continue(self, command: Continue, tasks: TaskGroup) -> None:
         if self._slot.busy or self._view.run is not None:
@@ -184,9 +253,7 @@ class Mutations:
             return await self._journal.commit(self._log, *admission.group, rows=rows)
         self._runs.check_room()
         assert self._view.settings is not None
-        driver = self._runs.driver(
-            admission.started, self._log, self._view.settings, self._env, self._executor
-        )
+        driver = self._driver(admission.started)
         self._slot.reserve(driver)
         try:
             seq = await self._journal.commit(self._log, *admission.group, rows=rows)
@@ -200,12 +267,83 @@ class Mutations:
         """Close a run nobody drives any more, then start the first waiting prompt."""
         if self._slot.busy:
             return
+        if cause == "daemon_restarted" and waits_for_people(self._view):
+            self._take_up_waiting(tasks)
+            return
         closing = closing_events(self._view, cause)
         if closing:
             await self._journal.commit(self._log, *closing)
         admission = prompts.dequeue(self._view)
         if admission is not None and not self._runs.draining:
             await self._admit(admission, None, tasks)
+
+    def _driver(self, started: events.RunStarted, resumed: ResumedRun | None = None) -> Driver:
+        assert self._view.settings is not None
+        return self._runs.driver(
+            started,
+            self._log,
+            self._view.settings,
+            self._env,
+            self._executor,
+            self._consent,
+            self._hosted,
+            resumed=resumed,
+        )
+
+    def _take_up_waiting(self, tasks: TaskGroup) -> None:
+        """Drive a run on that waited for people when the daemon stopped, under the same requests."""
+        run = self._view.run
+        assert run is not None
+        started = events.RunStarted(
+            run_id=run.run_id,
+            prompt_id=run.prompt_id,
+            agent=run.started.agent,
+            model=run.started.model,
+            mode=run.started.mode,
+        )
+        self._slot.reserve(self._driver(started, ResumedRun(run.step, run.usage, run.cost)))
+        for request in self._view.requests.values():
+            self._requests.watch(request, tasks)
+        self._slot.start(tasks, self._load_history)
+
+    # The queue -----------------------------------------------------------------------------------------
+
+    async def _update_prompt(self, command: UpdatePrompt) -> None:
+        params = command.params
+        self._check_waiting(params.prompt_id)
+        changed = events.PromptUpdated(
+            prompt_id=params.prompt_id,
+            content=params.content,
+            position=params.position,
+            by=command.by,
+        )
+        rows = self._remember(command, lambda seq: MutationResult(seq=seq))
+        command.finish(MutationResult(seq=await self._journal.commit(self._log, changed, rows=rows)))
+
+    async def _remove_prompt(self, command: RemovePrompt) -> None:
+        if command.prompt_id is not None:
+            self._check_waiting(command.prompt_id)
+        names = [command.prompt_id] if command.prompt_id is not None else list(self._view.queue)
+        removed = [events.PromptRemoved(prompt_id=name, reason="removed", by=command.by) for name in names]
+        rows = self._remember(command, lambda seq: MutationResult(seq=seq))
+        seq = self._log.head
+        if removed or rows:
+            seq = await self._journal.commit(self._log, *removed, rows=rows)
+        command.finish(MutationResult(seq=seq))
+
+    async def _deliver_steers(self, command: DeliverSteers) -> None:
+        delivered = [
+            events.PromptUpdated(run_id=command.run_id, prompt_id=name, status="delivered", step=command.step)
+            for name, prompt in self._view.queue.items()
+            if prompt.delivery == "steer"
+        ]
+        if delivered:
+            await self._journal.commit(self._log, *delivered)
+        command.finish(None)
+
+    def _check_waiting(self, prompt_id: str) -> None:
+        if prompt_id not in self._view.queue:
+            raise NotFound("No such waiting prompt.", resource="prompt", id=prompt_id)
 
     # The rest ------------------------------------------------------------------------------------------
 

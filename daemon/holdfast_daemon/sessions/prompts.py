@@ -8,6 +8,7 @@ from holdfast_daemon.sessions.commands import Prompt
 from holdfast_protocol import events
 from holdfast_protocol.content import ContentBlock
 from holdfast_protocol.errors import Busy, Conflict, InvalidParams, Overloaded
+from holdfast_protocol.events import Mode
 from holdfast_protocol.view import View
 
 
@@ -59,7 +60,8 @@ def check_size(content: tuple[ContentBlock, ...], bytes_max: int) -> None:
 def admit(view: View, prompt: Prompt, *, running: bool, queued_max: int) -> Admission:
     """Decide about a prompt.
 
-    It starts a run if the session is idle and nobody waits; else it waits, or is refused if that was asked.
+    It starts a run if the session is idle and nobody waits; else it waits (before the others if it steers
+    or interrupts), or is refused if that was asked.
 
     Args:
         view: the session's; up to date, nothing else is being admitted.
@@ -74,6 +76,7 @@ def admit(view: View, prompt: Prompt, *, running: bool, queued_max: int) -> Admi
     # The head has moved since the last admission, so the name is new.
     prompt_id = prompt.prompt_id or f"{OWN_PREFIX}{view.head + 1}"
     waits = running or bool(view.queue)
+    steers = running and prompt.delivery == "steer"
     if waits and prompt.delivery == "reject":
         raise Busy("The session has a run or waiting prompts.", resource="session")
     if waits and len(view.queue) >= queued_max:
@@ -82,18 +85,27 @@ def admit(view: View, prompt: Prompt, *, running: bool, queued_max: int) -> Admi
         prompt_id=prompt_id,
         content=prompt.content,
         delivery=prompt.delivery,
-        status="queued" if waits else "started",
+        status="started" if not waits else "steered" if steers else "queued",
         by=prompt.by,
         model=prompt.model,
+        mode=prompt.mode,
     )
     if waits:
-        return Admission(group=(received,), prompt_id=prompt_id, position=len(view.queue) + 1)
-    started = start(view, prompt_id, prompt.model)
+        return Admission(group=(received,), prompt_id=prompt_id, position=_position(view, prompt))
+    started = start(view, prompt_id, prompt.model, prompt.mode)
     return Admission(group=(received, started), prompt_id=prompt_id, started=started)
 
 
+def _position(view: View, prompt: Prompt) -> int | None:
+    """Give the place in the queue, from 1; None for one that steers: it waits for the next step."""
+    before = {"interrupt": ("interrupt",), "steer": ("interrupt", "steer")}.get(prompt.delivery)
+    if before is None:
+        return len(view.queue) + 1
+    return 1 + sum(1 for item in view.queue.values() if item.delivery in before)
+
+
 def start(
-    view: View, prompt_id: str, model: str | None, *, continues: str | None = None
+    view: View, prompt_id: str, model: str | None, mode: Mode | None, *, continues: str | None = None
 ) -> events.RunStarted:
     """Give the start of the session's next run."""
     assert view.settings is not None
@@ -102,6 +114,7 @@ def start(
         prompt_id=prompt_id,
         agent=view.settings.agent,
         model=model or view.settings.model,
+        mode=mode,
         continues=continues,
     )
 
@@ -111,7 +124,7 @@ def dequeue(view: View) -> Admission | None:
     if view.held or not view.queue:
         return None
     prompt = next(iter(view.queue.values()))
-    started = start(view, prompt.prompt_id, prompt.model)
+    started = start(view, prompt.prompt_id, prompt.model, prompt.mode)
     updated = events.PromptUpdated(prompt_id=prompt.prompt_id, status="started")
     return Admission(group=(updated, started), prompt_id=prompt.prompt_id, started=started)
 
@@ -125,5 +138,5 @@ def take_up(view: View) -> Admission:
     last = view.last_run
     if last is None or last.status not in ("failed", "interrupted"):
         raise Conflict("There is no failed or interrupted run to continue.", resource="run")
-    started = start(view, last.prompt_id, None, continues=last.run_id)
+    started = start(view, last.prompt_id, None, None, continues=last.run_id)
     return Admission(group=(started,), prompt_id=last.prompt_id, started=started)

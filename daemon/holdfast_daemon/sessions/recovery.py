@@ -15,8 +15,21 @@ def closing_events(view: View, cause: str) -> tuple[events.Event, ...]:
         return ()
     blocks = tuple(_end_of_block(run.run_id, block) for block in run.blocks.values())
     calls = tuple(_end_of_call(run.run_id, call) for call in run.tool_calls.values())
+    requests = tuple(
+        events.RequestResolved(run_id=run.run_id, request_id=name, outcome="cancelled", by="daemon")
+        for name, request in view.requests.items()
+        if request.run_id == run.run_id
+    )
     terminal = events.RunInterrupted(run_id=run.run_id, cause=cause, usage=run.usage)
-    return (*blocks, *calls, terminal)
+    return (*blocks, *calls, *requests, terminal)
+
+
+def waits_for_people(view: View) -> bool:
+    """Tell whether nothing of the current run was in flight but open requests: then it waits on."""
+    run = view.run
+    if run is None or run.blocks or run.tool_calls:
+        return False
+    return any(request.run_id == run.run_id for request in view.requests.values())
 
 
 def _end_of_block(run_id: str, block: OpenText) -> events.ContentBlockEnd:

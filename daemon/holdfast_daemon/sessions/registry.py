@@ -27,6 +27,7 @@ from holdfast_daemon.journal.store import (
 )
 from holdfast_daemon.sessions.commands import Command, Delete, Idempotency, Recover
 from holdfast_daemon.sessions.recovery import closing_events
+from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.sessions.session import Session, SessionGone
 from holdfast_protocol import events
@@ -56,13 +57,17 @@ class Registry:
         journal: the daemon's.
         hub: the daemon's.
         runs: makes drivers.
+        rules: the daemon's standing answers.
         limits: of sessions.
 
     Use `async with registry.running():` around everything that uses sessions.
     """
 
-    def __init__(self, journal: Journal, hub: Hub, runs: RunFactory, limits: SessionLimits) -> None:
+    def __init__(
+        self, journal: Journal, hub: Hub, runs: RunFactory, rules: Rules, limits: SessionLimits
+    ) -> None:
         self.runs = runs
+        self.rules = rules
         self._journal = journal
         self._hub = hub
         self._limits = limits
@@ -75,6 +80,7 @@ class Registry:
         """Run the sessions' tasks; what was left unfinished is recovered before this is entered."""
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            await self.rules.load()
             await self._recover()
             try:
                 yield
@@ -126,6 +132,19 @@ class Registry:
                 return await session.submit(command)
             except SessionGone:
                 continue
+
+    def connection_lost(self, host: object) -> None:
+        """Take away the tools a lost connection ran for sessions."""
+        for session in self._live.values():
+            session.hosted.drop(host)
+
+    def open_requests(self) -> tuple[tuple[str, events.RequestOpened], ...]:
+        """Give the open requests of all sessions; a session that has one is in memory."""
+        return tuple(
+            (session.id, request)
+            for session in self._live.values()
+            for request in session.view.requests.values()
+        )
 
     async def list(
         self, *, cwd: str | None, archived: bool, before: tuple[int, int] | None, limit: int
@@ -318,7 +337,7 @@ class Registry:
 
     def _enter(self, row: SessionRow, view: View) -> Session:
         self._make_room()
-        session = Session(row, view, self._journal, self._hub, self.runs, self._limits)
+        session = Session(row, view, self._journal, self._hub, self.runs, self.rules, self._limits)
         self._live[session.id] = session
         assert self._tasks is not None
         self._tasks.start_soon(session.run, name=f"session {session.id}")

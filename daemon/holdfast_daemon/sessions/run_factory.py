@@ -5,16 +5,20 @@ import anyio
 from holdfast_daemon.agents.base import Agent
 from holdfast_daemon.config import SessionLimits
 from holdfast_daemon.execution.executor import Executor, SessionExecutor
+from holdfast_daemon.execution.hooks import Hooks
 from holdfast_daemon.journal.journal import Journal, SessionLog
 from holdfast_daemon.journal.redactor import Redactor
-from holdfast_daemon.models.base import ModelOptions
+from holdfast_daemon.models.base import ModelOptions, ToolSpec
 from holdfast_daemon.models.catalogue import Catalogue
-from holdfast_daemon.sessions.driver import Driver
+from holdfast_daemon.sessions.consent import Consent
+from holdfast_daemon.sessions.driver import Driver, ResumedRun
 from holdfast_daemon.sessions.model_output import ModelOutput
 from holdfast_daemon.sessions.run_log import RunLog
-from holdfast_daemon.sessions.tool_calls import ToolCalls
+from holdfast_daemon.sessions.tool_calls import ToolCalls, Workspace
+from holdfast_daemon.tools.client_hosted import HostedTools
 from holdfast_protocol.errors import Draining, NotFound, Overloaded
 from holdfast_protocol.events import RunStarted
+from holdfast_protocol.methods.catalogue import ToolInfo
 from holdfast_protocol.view import Settings
 
 
@@ -32,6 +36,7 @@ class RunFactory:
         catalogue: Catalogue,
         agents: dict[str, Agent],
         executor: Executor,
+        hooks: Hooks,
         limits: SessionLimits,
     ) -> None:
         self.catalogue = catalogue
@@ -41,6 +46,7 @@ class RunFactory:
         self._ended = anyio.Event()  # Replaced whenever a run ends.
         self._journal = journal
         self._executor = executor
+        self._hooks = hooks
         self._limits = limits
 
     def started(self) -> None:
@@ -101,6 +107,10 @@ class RunFactory:
         settings: Settings,
         env: dict[str, str],
         session_executor: SessionExecutor,
+        consent: Consent,
+        hosted: HostedTools,
+        *,
+        resumed: ResumedRun | None = None,
     ) -> Driver:
         """Make the driver of a run that is about to start.
 
@@ -119,22 +129,47 @@ class RunFactory:
             block_bytes_max=self._limits.block_bytes_max,
             calls_max=self._limits.tool_calls_per_step_max,
         )
-        calls = ToolCalls(
-            run_log,
-            self._executor,
-            session_executor,
-            redactor,
+        workspace = Workspace(
+            session_id=log.session_id,
             cwd=settings.cwd,
             roots=(settings.cwd, *settings.roots),
             env=env,
+            hosted=hosted.tools,
+            sandboxed=settings.sandbox.kind != "none",
+        )
+        calls = ToolCalls(
+            run_log, self._executor, session_executor, self._hooks, consent, redactor, workspace
         )
         return Driver(
             run_log,
             self.agents[started.agent],
             model,
             ModelOptions(thinking=settings.thinking),
-            self._executor.specs(),
+            self.tool_specs(hosted),
             self._limits.steps_per_run_max,
             output,
             calls,
+            consent,
+            resumed=resumed,
         )
+
+    def tool_specs(self, hosted: HostedTools) -> tuple[ToolSpec, ...]:
+        """Give a session's tools in a stable order; hosted ones take the place of those of the same name."""
+        own = tuple(spec for spec in self._executor.specs() if spec.name not in hosted.tools)
+        return (*own, *hosted.specs())
+
+    def tool_infos(self, hosted: HostedTools | None) -> tuple[ToolInfo, ...]:
+        """Give the tools as clients see them: the daemon's, and a session's hosted ones in their place."""
+        theirs = hosted.infos() if hosted is not None else ()
+        names = {info.name for info in theirs}
+        own = (
+            ToolInfo(
+                name=spec.name,
+                description=spec.description,
+                kind=self._executor.kind_of(spec.name),
+                input_schema=spec.input_schema,
+            )
+            for spec in self._executor.specs()
+            if spec.name not in names
+        )
+        return (*own, *theirs)

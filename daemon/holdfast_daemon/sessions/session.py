@@ -28,11 +28,16 @@ from holdfast_daemon.sessions.commands import (
     Recover,
     RunEnded,
 )
+from holdfast_daemon.sessions.consent import Consent
 from holdfast_daemon.sessions.history import History
 from holdfast_daemon.sessions.mutations import Mutations
+from holdfast_daemon.sessions.permissions import Permissions
+from holdfast_daemon.sessions.request_mutations import RequestMutations
+from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run import RunState, next_state
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.sessions.run_slot import RunSlot
+from holdfast_daemon.tools.client_hosted import HostedTools
 from holdfast_protocol import events
 from holdfast_protocol.errors import InternalError, RpcError
 from holdfast_protocol.methods.prompt import SessionCancelResult
@@ -74,6 +79,7 @@ class Session:
         journal: the daemon's.
         hub: the daemon's.
         runs: makes drivers.
+        rules: the daemon's.
         limits: of sessions.
 
     Attributes:
@@ -87,6 +93,7 @@ class Session:
         journal: Journal,
         hub: Hub,
         runs: RunFactory,
+        rules: Rules,
         limits: SessionLimits,
     ) -> None:
         self.id = row.session
@@ -106,6 +113,11 @@ class Session:
         self._run_over = anyio.Event()  # Replaced whenever a run or a waiting prompt came to its end.
         self._checkpoint_seq = row.view_seq
         self._slot = RunSlot(runs, lambda run_id: self._inbox.post(RunEnded(run_id)))
+        self.permissions = Permissions(view)
+        self.hosted = HostedTools(self.id)
+        requests = RequestMutations(
+            view, self.log, self.channel, self._inbox, self.permissions, journal, hub, rules
+        )
         self._mutations = Mutations(
             view,
             self.log,
@@ -116,6 +128,9 @@ class Session:
             msgspec.json.decode(row.env, type=dict[str, str]),
             limits,
             self._load_history,
+            Consent(self.id, view, self._inbox, self.permissions, rules),
+            requests,
+            self.hosted,
         )
 
     # For anybody, without waiting ----------------------------------------------------------------------
@@ -231,6 +246,8 @@ class Session:
         if isinstance(event, (events.PromptRemoved, events.SessionEnded, *_TERMINAL)):
             self._run_over.set()
             self._run_over = anyio.Event()
+        if isinstance(event, events.RequestResolved):
+            self.permissions.resolved(event)
         if isinstance(event, _TERMINAL):
             self._checkpoint()
 

@@ -17,6 +17,7 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     """Where and for whom a call runs.
 
     Attributes:
+        tool_call_id: the call's.
         cwd: the session's directory, absolute.
         roots: the directories tools may touch; the first is `cwd`.
         env: the session's allow-listed environment; child processes get this and nothing else.
@@ -24,6 +25,7 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
             past the executor's cap are counted and dropped.
     """
 
+    tool_call_id: str
     cwd: str
     roots: tuple[str, ...]
     env: Mapping[str, str]

@@ -1,0 +1,134 @@
+"""Hooks: Python functions that see each tool call before and after it runs, and may refuse or change it.
+
+A hook is given a plain dict and gives None (go on) or a dict with a `decision`:
+
+    pre_tool_use   {event, sessionId, runId, toolCallId, tool, input, cwd, mode}
+                   → {"decision": "allow"} | {"decision": "deny", "reason"} | {"decision": "modify", "input"}
+    post_tool_use  the same and {result}
+                   → {"decision": "allow"} | {"decision": "deny", "reason"} | {"decision": "modify", "result"}
+
+They fail closed: a hook that raises, hangs or answers nonsense refuses. An async function runs on the loop;
+any other runs in a worker process that a time-out can kill. Hooks come from whoever starts the daemon.
+"""
+
+import importlib
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal
+
+import anyio
+import anyio.to_process
+import msgspec
+
+from holdfast_daemon.config import HookEvent, HookSpec
+
+_REASON_CHARACTERS_MAX: Final = 1024
+
+
+class HookReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one hook did.
+
+    Attributes:
+        value: the changed input or result, if `decision` is `modify`.
+    """
+
+    hook: str
+    event: HookEvent
+    decision: Literal["allow", "deny", "modify"]
+    duration_ms: int
+    reason: str | None = None
+    value: Any = None
+
+
+class Hooks:
+    """The daemon's hooks, in the order they were given.
+
+    Args:
+        specs: each is imported here.
+
+    Raises:
+        ValueError: a target cannot be imported or is no function.
+    """
+
+    def __init__(self, specs: Sequence[HookSpec] = ()) -> None:
+        self._hooks = [(spec, _import(spec.target)) for spec in specs]
+
+    def wanted(self, event: HookEvent, tool: str) -> bool:
+        """Tell whether any hook wants to see this."""
+        return any(spec.event == event and fnmatchcase(tool, spec.tools) for spec, _ in self._hooks)
+
+    async def run(self, event: HookEvent, call: dict[str, Any]) -> list[HookReport]:
+        """Run the hooks for one call, one after the other; each sees what the one before made of it.
+
+        Stops at the first that refuses.
+
+        Args:
+            event: before or after.
+            call: as above; `tool` names the tool, `input` or `result` is what a hook may change.
+        """
+        reports: list[HookReport] = []
+        changing = "input" if event == "pre_tool_use" else "result"
+        for spec, function in self._hooks:
+            if spec.event != event or not fnmatchcase(call["tool"], spec.tools):
+                continue
+            report = await _run_one(spec, function, {**call, "event": event}, changing)
+            reports.append(report)
+            if report.decision == "deny":
+                break
+            if report.decision == "modify":
+                call = {**call, changing: report.value}
+        return reports
+
+
+async def _run_one(
+    spec: HookSpec, function: Callable[[dict[str, Any]], Any], call: dict[str, Any], changing: str
+) -> HookReport:
+    started = time.monotonic()
+
+    def report(
+        decision: Literal["allow", "deny", "modify"], reason: str | None = None, value: Any = None
+    ) -> HookReport:
+        return HookReport(
+            hook=spec.target,
+            event=spec.event,
+            decision=decision,
+            duration_ms=int((time.monotonic() - started) * 1000),
+            reason=reason[:_REASON_CHARACTERS_MAX] if reason else None,
+            value=value,
+        )
+
+    try:
+        with anyio.fail_after(spec.timeout_s):
+            answer = await _call(function, call)
+    except TimeoutError:
+        return report("deny", f"The hook took longer than {spec.timeout_s:g} s.")
+    except Exception as error:  # noqa: BLE001 - foreign code, run as a part of a tool call
+        return report("deny", f"The hook failed: {type(error).__name__}: {error}")
+    match answer:
+        case None | {"decision": "allow"}:
+            return report("allow")
+        case {"decision": "deny"}:
+            return report("deny", str(answer.get("reason") or "The hook refused."))
+        case {"decision": "modify"} if changing in answer:
+            return report("modify", answer.get("reason"), answer[changing])
+        case _:
+            return report("deny", "The hook's answer makes no sense.")
+
+
+async def _call(function: Callable[[dict[str, Any]], Any], call: dict[str, Any]) -> Any:
+    if inspect.iscoroutinefunction(function):
+        return await function(call)
+    return await anyio.to_process.run_sync(function, call, cancellable=True)
+
+
+def _import(target: str) -> Callable[[dict[str, Any]], Any]:
+    module_name, _, name = target.partition(":")
+    try:
+        function = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"no hook {target}: {error}") from error
+    if not callable(function):
+        raise ValueError(f"no hook {target}: it is no function")  # noqa: TRY004 - a wrong setting
+    return function

@@ -1,0 +1,106 @@
+"""A run's way to people: the mode and rules that hold now, questions, answers, steering prompts.
+
+Everything that changes the session goes through its inbox, so that opening, answering and pausing happen in
+one order; this module only asks for it and waits.
+"""
+
+from holdfast_daemon.execution.gate import StandingRule
+from holdfast_daemon.sessions.commands import DeliverSteers, EndPlan, Inbox, OpenRequest, Withdraw
+from holdfast_daemon.sessions.permissions import Permissions
+from holdfast_daemon.sessions.rules import Rules
+from holdfast_protocol import events
+from holdfast_protocol.events import Mode
+from holdfast_protocol.view import View
+
+
+class Unattended(Exception):
+    """Nobody is here to answer, and the session is to fail then."""
+
+
+UNATTENDED_FAIL = "fail"
+"""The outcome of a request that ends its run because nobody is here."""
+
+
+class Consent:
+    """What one session's runs may ask of it.
+
+    Args:
+        session_id: the session's.
+        view: the session's.
+        inbox: the session's.
+        permissions: its open requests.
+        rules: the daemon's.
+    """
+
+    def __init__(
+        self, session_id: str, view: View, inbox: Inbox, permissions: Permissions, rules: Rules
+    ) -> None:
+        self._session_id = session_id
+        self._view = view
+        self._inbox = inbox
+        self._permissions = permissions
+        self._rules = rules
+        self._asked: dict[str, events.RequestOpened] = {}
+
+    @property
+    def mode(self) -> Mode:
+        """The mode that holds now: the run's own, else the session's."""
+        run, settings = self._view.run, self._view.settings
+        if run is not None and run.started.mode is not None:
+            return run.started.mode
+        return settings.mode if settings is not None else "ask"
+
+    def standing_rules(self) -> list[StandingRule]:
+        """Give the rules that hold now."""
+        assert self._view.settings is not None
+        return self._rules.standing(self._session_id, self._view.settings.cwd)
+
+    def asked(self, request_id: str) -> events.RequestOpened | None:
+        """Give a request that is open already, from before a restart."""
+        return self._view.requests.get(request_id)
+
+    async def open(self, request: events.RequestOpened) -> None:
+        """Put a question to people; durable when this returns."""
+        self._asked[request.request_id] = request
+        command = OpenRequest(request)
+        self._inbox.post(command)
+        await command.answer()
+
+    async def answer(self, request_id: str) -> tuple[events.RequestOpened, events.RequestResolved]:
+        """Wait for the answer to an open request.
+
+        Raises:
+            Unattended: nobody is here, and the session is to fail then.
+        """
+        request = self._asked.pop(request_id, None) or self._view.requests[request_id]
+        resolved = await self._permissions.wait(request_id)
+        if resolved.outcome == UNATTENDED_FAIL:
+            raise Unattended
+        return request, resolved
+
+    async def withdraw(self, request_id: str) -> None:
+        """Take a question back: the call it is about was cancelled."""
+        command = Withdraw(request_id)
+        self._inbox.post(command)
+        await command.answer()
+
+    async def deliver_steers(self, run_id: str, step: int) -> None:
+        """Have steering prompts enter the conversation before the run's next step."""
+        if not any(prompt.delivery == "steer" for prompt in self._view.queue.values()):
+            return
+        command = DeliverSteers(run_id, step)
+        self._inbox.post(command)
+        await command.answer()
+
+    async def end_plan(self, run_id: str, step: int, answer: events.RequestResolved) -> bool:
+        """Carry out what people said to a plan; tell whether the run goes on."""
+        command = EndPlan(run_id, step, answer)
+        self._inbox.post(command)
+        return await command.answer()
+
+    def closing_events(self, run_id: str, by: str) -> tuple[events.Event, ...]:
+        """Give the resolutions of the questions a run leaves open at its end."""
+        return tuple(
+            events.RequestResolved(run_id=run_id, request_id=name, outcome="cancelled", by=by)
+            for name in self._permissions.claim_all()
+        )
