@@ -6,7 +6,7 @@ The few that have no key are sent again only where twice is the same as once.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -17,8 +17,13 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 _SAME_TWICE: Final = frozenset({"daemon/drain", "rule/remove", "token/revoke"})
 
-_KEYS: Final = ("key", "prompt_id")
-_CANCEL_NAMES: Final = ("run_id", "tool_call_id")
+_OWN_KEYS: Final = {
+    "session/create": "session_id",
+    "session/fork": "new_session_id",
+    "session/prompt": "prompt_id",
+    "request/respond": "request_id",
+}
+"""Ids that are keys by themselves: a second call with the same is answered with the first one's result."""
 
 
 def keyed(params: P, new_id: Callable[[], str]) -> P:
@@ -34,9 +39,7 @@ def keyed(params: P, new_id: Callable[[], str]) -> P:
         return params
     if not isinstance(params, SessionPromptParams):
         return msgspec.structs.replace(params, key=new_id())
-    if params.prompt_id is None:
-        return msgspec.structs.replace(params, prompt_id=new_id())
-    return params
+    return params if params.prompt_id else msgspec.structs.replace(params, prompt_id=new_id())
 
 
 def may_resend(method: str, params: Any) -> bool:
@@ -46,18 +49,20 @@ def may_resend(method: str, params: Any) -> bool:
         method: of the call; one that is not in the table may if it carries a key.
         params: a Struct, or plain JSON with the wire's names.
     """
-    if any(_given(params, name) for name in _KEYS):
+    if _given(params, "key") or _given(params, _OWN_KEYS.get(method, "")):
         return True
     if method == "session/cancel":
         # Without a run it would cancel whichever runs by then, and empty a queue that was filled since.
-        return any(_given(params, name) for name in _CANCEL_NAMES) and not _given(params, "clear_queue")
+        named = _given(params, "run_id") or _given(params, "tool_call_id")
+        return named and not _given(params, "clear_queue")
     row = CALLS.get(method)
     return method in _SAME_TWICE or (row is not None and row.role == "observer")
 
 
 def _given(params: Any, name: str) -> bool:
     """Tell whether a member is there and says something."""
-    if isinstance(params, dict):
-        first, *rest = name.split("_")
-        return bool(params.get(first + "".join(word.title() for word in rest)))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    return bool(getattr(params, name, None))
+    if isinstance(params, msgspec.Struct):
+        return bool(getattr(params, name, None))
+    first, *rest = name.split("_")
+    members = cast("dict[str, Any]", params) if isinstance(params, dict) else {}
+    return bool(members.get(first + "".join(word.title() for word in rest)))
