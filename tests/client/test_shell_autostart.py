@@ -1,7 +1,4 @@
-"""The first client starts the daemon, once, whatever lies about. With the real daemon.
-
-Numbers D1 to D6 are those of the catalogue of daemon failures in docs/testing.md.
-"""
+"""The first client starts the daemon, once, whatever lies about. With the real daemon."""
 
 import json
 import os

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 WAIT_S = 30.0
@@ -401,11 +402,12 @@ class Daemon:
 
     async def ended(self) -> int:
         """Wait for the process's end; give its exit code."""
-        descriptor = os.pidfd_open(self.pid)
-        try:
-            await anyio.wait_readable(descriptor)
-        finally:
-            os.close(descriptor)
+        if self.process.poll() is None:
+            descriptor = os.pidfd_open(self.pid)
+            try:
+                await anyio.wait_readable(descriptor)
+            finally:
+                os.close(descriptor)
         return self.process.wait()
 
     async def kill(self) -> None:

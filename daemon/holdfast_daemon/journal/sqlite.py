@@ -93,6 +93,15 @@ _SESSION_COLUMNS: Final = (
 
 _SESSION_TABLES: Final = ("runs", "messages", "requests", "spills")
 
+_LEFTOVERS: Final = """
+SELECT key FROM sessions WHERE state = 'copying' OR (state = 'deleted' AND (
+    EXISTS (SELECT 1 FROM events WHERE session = sessions.key)
+    OR EXISTS (SELECT 1 FROM runs WHERE session = sessions.key)
+    OR EXISTS (SELECT 1 FROM messages WHERE session = sessions.key)
+    OR EXISTS (SELECT 1 FROM requests WHERE session = sessions.key)
+    OR EXISTS (SELECT 1 FROM spills WHERE session = sessions.key)))
+"""
+
 _KINDS: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
     (apsw.FullError, "full"),
     (apsw.ReadOnlyError, "read_only"),
@@ -356,10 +365,7 @@ class SQLiteStore:
 
     def leftovers(self) -> list[SessionKey]:
         """See `Store.leftovers`."""
-        rows = self._select(
-            "SELECT key FROM sessions WHERE state = 'copying' OR (state = 'deleted' AND EXISTS"
-            " (SELECT 1 FROM events WHERE events.session = sessions.key))"
-        )
+        rows = self._select(_LEFTOVERS)
         return [int(row[0]) for row in rows]
 
     def read(

@@ -49,5 +49,5 @@ def _lines(status: dict[str, Any]) -> list[tuple[str, str]]:
         ("sessions", f"{sessions['loaded']} loaded, {sessions['activeRuns']} running"),
         ("clients", f"{net['connections']} connected, {hub['subscribers']} subscriptions{lagging}"),
         ("events", f"{hub['published']:,} published, {hub['delivered']:,} delivered"),
-        ("journal", f"{journal['committed']:,} events, {journal["sqlite"]}{halted}"),
+        ("journal", f"{journal['committed']:,} events, {journal['sqlite']}{halted}"),
     ]
