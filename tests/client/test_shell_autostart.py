@@ -209,7 +209,6 @@ def test_a_second_daemon_on_the_same_state_names_the_first(home: Home) -> None:
     assert str(pid) in refused.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="holdfastd ends with 1 whatever the cause")
 def test_a_second_daemon_on_the_same_state_has_an_exit_code_of_its_own(home: Home) -> None:
     """So that a start can tell a predecessor that is still ending from a daemon that cannot start."""
     home.run("run", "say hello")

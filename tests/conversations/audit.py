@@ -1,5 +1,6 @@
 """What is looked at when a conversation is over: every log there is, and every connection's transcript."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ async def _compare_with_snapshot(client: RawClient, session: str, log: list[Even
     upto = log[: snapshot["head"]]
     if snapshot["head"] != len(upto):
         return []  # A run goes on; there is more by now than was read.
-    folded = msgspec.to_builtins(fold(None, [events.convert(event) for event in upto]))
+    folded = json.loads(msgspec.json.encode(fold(None, [events.convert(event) for event in upto])))
     if folded != snapshot:
         return [f"{session}: its snapshot is {snapshot}, the fold of its log {folded}"]
     return []

@@ -289,7 +289,9 @@ def load(path: Path) -> Conversation:
     """
     text = path.read_text(encoding="utf-8")
     if not text.startswith("# Source: "):
-        raise BadConversation(f"{path.name}:1: the first line says where the promise comes from: `# Source: …`")
+        raise BadConversation(
+            f"{path.name}:1: the first line says where the promise comes from: `# Source: …`"
+        )
     conversation = msgspec.convert(yaml.safe_load(text), Conversation)
     steps = [
         _step(step, f"{path.name}:{line}", line)

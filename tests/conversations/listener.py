@@ -27,15 +27,16 @@ class Listener:
     Attributes:
         streams: by session; a new subscription takes the place of the old one.
         refusals: answers with a null id.
-        tags: ids of the calls a conversation gave a name.
+        arrived: ids of answers, in the order they came.
+        opened: `initialize` was answered with a result.
     """
 
     def __init__(self, client: RawClient) -> None:
         self.client = client
         self.streams: dict[str, Stream] = {}
         self.refusals: deque[dict[str, Any]] = deque()
-        self.tags: dict[str, Any] = {}
-        self.arrived: list[Any] = []  # Ids of answers, in the order they came.
+        self.arrived: list[Any] = []
+        self.opened = False
         self._notifications: dict[str, deque[dict[str, Any]]] = {}
         self._requests: dict[Any, dict[str, Any]] = {}  # Sent, by id.
         self._folded = 0  # Entries of the transcript that were folded in.
@@ -128,6 +129,8 @@ class Listener:
             return
         self.arrived.append(message["id"])
         request = self._requests.get(message["id"], {})
+        if request.get("method") == "initialize" and "result" in message:
+            self.opened = True
         if request.get("method") == "session/subscribe" and "result" in message:
             session = request["params"]["sessionId"]
             self.streams[session] = Stream(message["result"]["from"] - 1)

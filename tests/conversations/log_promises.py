@@ -100,7 +100,9 @@ class _LogChecker:
         start = self._end(event, event["blockId"])
         for name in ("kind", "messageId", "step", "toolCallId", "tool"):
             self._expect(event, start.get(name) == event.get(name), f"has another {name} than its start")
-        self._expect(event, self._texts.get(event["blockId"]) == event["text"], "has not the text of its deltas")
+        self._expect(
+            event, self._texts.get(event["blockId"]) == event["text"], "has not the text of its deltas"
+        )
 
     def _tool_call_completed(self, event: Event) -> None:
         self._end(event, event["toolCallId"])

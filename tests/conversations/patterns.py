@@ -22,7 +22,9 @@ Variables = dict[str, Any]
 _REFERENCE: Final = re.compile(r"\$([a-z_][a-z0-9_]*)([+-]\d+)?")
 _CAPTURE: Final = re.compile(r"\$([a-z_][a-z0-9_]*)=")
 _INSIDE: Final = re.compile(r"\$\{([a-z_][a-z0-9_]*)\}")
-_MATCHER: Final = re.compile(r"<(any|int|string|absent|contains|matches|at least|one of)(?: (.*))?>", re.DOTALL)
+_MATCHER: Final = re.compile(
+    r"<(any|int|string|absent|contains|matches|at least|one of)(?: (.*))?>", re.DOTALL
+)
 _REPEAT: Final = "$repeat"
 
 
@@ -104,7 +106,9 @@ def _check_object(pattern: dict[str, Any], value: Any, variables: Variables, pla
             if key in value:
                 raise Mismatch(f"{place}.{key}: expected no such member, got {short(value[key])}")
         elif key not in value:
-            raise Mismatch(f"{place}.{key}: expected {short(wanted)}, there is no such member in {short(value)}")
+            raise Mismatch(
+                f"{place}.{key}: expected {short(wanted)}, there is no such member in {short(value)}"
+            )
         else:
             check(wanted, value[key], variables, f"{place}.{key}")
 

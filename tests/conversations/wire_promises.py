@@ -11,15 +11,14 @@ import msgspec
 
 from fakes.raw_client import Entry
 from holdfast_protocol.errors import BY_CODE
+from holdfast_protocol.events import UnknownEvent, convert
 from holdfast_protocol.methods import COMMON_ERRORS, TABLE
 
 Message = dict[str, Any]
 LogId = tuple[str, str]
 """A session and the epoch of its log."""
 
-_MUTATIONS: Final = frozenset(
-    {"session/prompt", "session/update", "session/continue", "session/close"}
-)
+_MUTATIONS: Final = frozenset({"session/prompt", "session/update", "session/continue", "session/close"})
 """Calls that change one session and are answered with the `seq` that is durable by then."""
 
 _CREATIONS: Final = frozenset({"session/create", "session/fork"})
@@ -111,7 +110,7 @@ class Connection:
     def _check_result(self, method: str, result: Any) -> None:
         row = TABLE[method]
         try:
-            msgspec.convert(result, row.result)
+            msgspec.json.decode(msgspec.json.encode(result), type=row.result)
         except msgspec.ValidationError as error:
             self.broken.append(f"the result of {method} is not of its type: {error}")
 
@@ -129,7 +128,7 @@ class Connection:
             self.broken.append(f"{method} is no notification of the table")
             return
         try:
-            msgspec.convert(params, row.params)
+            msgspec.json.decode(msgspec.json.encode(params), type=row.params)
         except msgspec.ValidationError as error:
             self.broken.append(f"the params of {method} are not of their type: {error}")
         if method == "session/events":
@@ -165,14 +164,27 @@ class Connection:
         if subscription is None:
             self.broken.append(f"{method} for a session that is not subscribed to")
         elif subscription[:2] != (params["epoch"], cursor):
-            self.broken.append(f"{method} at {params['epoch']} {cursor}, but the cursor is {subscription[:2]}")
+            self.broken.append(
+                f"{method} at {params['epoch']} {cursor}, but the cursor is {subscription[:2]}"
+            )
 
     def _see(self, session: str, epoch: str, events: list[Message]) -> None:
         log = self.logs.setdefault((session, epoch), {})
         for event in events:
+            self._check_event(event)
             known = log.setdefault(event["seq"], event)
             if known != event:
                 self.broken.append(f"{session} {event['seq']} changed from {known} to {event}")
+
+
+    def _check_event(self, event: Message) -> None:
+        try:
+            known = convert(event)
+        except msgspec.ValidationError as error:
+            self.broken.append(f"event {event} is not of its type: {error}")
+        else:
+            if isinstance(known, UnknownEvent):
+                self.broken.append(f"{event['type']} is no event")
 
 
 def merged_logs(connections: Iterable[Connection], broken: list[str]) -> dict[LogId, dict[int, Message]]:

@@ -21,7 +21,9 @@ def check_run(events: list[Event]) -> None:
     types = [event["type"] for event in events]
     assert types.count("run_started") == 1
     assert types[0] == "run_started"
-    assert [name for name in types if name in TERMINAL] == types[-1:], "one terminal event, and it is the last"
+    assert [name for name in types if name in TERMINAL] == types[-1:], (
+        "one terminal event, and it is the last"
+    )
     _check_blocks(events)
     _check_tool_calls(events)
 

@@ -1,11 +1,12 @@
 """SIGKILL at random moments, restart on the same state, resume with the old cursor (P1, P2, P5).
 
-Whatever a client saw must be there again, byte for byte, and the log must be one in which every run, block and
-call has its one end.
+Whatever a client saw must be there again, byte for byte, and the log must be one in which every run, every
+block and every call has its one end.
 
 HOLDFAST_CRASH_ROUNDS says how many rounds in all; they are shared out among parts that can run side by side.
 """
 
+import contextlib
 import os
 import random
 from collections import Counter
@@ -15,8 +16,17 @@ from pathlib import Path
 import anyio
 import pytest
 from log_rules import check_log
-from wire_client import TERMINAL, WAIT_S, Client, ConnectionClosed, Daemon, running, spawn, start
-from wire_client import temporary_home
+from wire_client import (
+    TERMINAL,
+    WAIT_S,
+    Client,
+    ConnectionClosed,
+    Daemon,
+    running,
+    spawn,
+    start,
+    temporary_home,
+)
 from witness import Witness
 
 ROUNDS = int(os.environ.get("HOLDFAST_CRASH_ROUNDS", "200"))
@@ -68,10 +78,8 @@ async def _act_and_die(
 
 async def _take_rest(client: Client, witnesses: list[Witness]) -> None:
     """Take what the daemon sent before it died: a client may have seen that too."""
-    try:
+    with contextlib.suppress(ConnectionClosed):
         await _take(client, witnesses, lambda: False)
-    except ConnectionClosed:
-        pass
 
 
 async def _kill_after(daemon: Daemon, seconds: float) -> None:

@@ -8,22 +8,22 @@ from typing import Any
 from log_rules import check_run
 from wire_client import TERMINAL, Client, Log, Message
 
-SCRIPTS = (
-    # Nothing merges: an event per delta.
-    "script:\n  - interleave: {blocks: 4, count: 100000, per_second: 3000, text: 'tick \U0001f642 '}\n",
-    # A merged stream, thinking first.
-    "script:\n"
-    "  - thinking: {value: 'Let me see. ', delta_chars: 3, repeat: 20, signature: c2ln}\n"
-    "    text: {value: 'All work and no play. ', delta_chars: 4, delay_ms: 1, repeat: 5000}\n",
-    # Steps with tool calls, two at once.
-    "script:\n"
-    "  - repeat: 150\n"
-    "    steps:\n"
-    "      - text: I look.\n"
-    "        call: [{tool: read, input: {path: one.txt}}, {tool: read, input: {path: none.txt}}]\n",
-    # Over before the daemon dies, mostly.
-    "say nothing much",
-)
+UNMERGED = "script:\n  - interleave: {blocks: 4, count: 100000, per_second: 3000, text: 'tick \U0001f642 '}\n"
+
+MERGED = """script:
+  - thinking: {value: "Let me see. ", delta_chars: 3, repeat: 20, signature: c2ln}
+    text: {value: "All work and no play. ", delta_chars: 4, delay_ms: 1, repeat: 5000}
+"""
+
+CALLS = """script:
+  - repeat: 150
+    steps:
+      - text: I look.
+        call: [{tool: read, input: {path: one.txt}}, {tool: read, input: {path: none.txt}}]
+"""
+
+SCRIPTS = (UNMERGED, MERGED, CALLS, "say nothing much")
+"""What prompts ask for. The last is over before the daemon dies, mostly."""
 
 
 class Witness:

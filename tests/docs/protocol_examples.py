@@ -78,7 +78,7 @@ def parse(text: str) -> Any:
     """Give an example's message as JSON values, its ellipses as strings.
 
     Raises:
-        json.JSONDecodeError: it is no JSON, which some examples are about.
+        ValueError: it is no JSON, or names a member twice: some examples are about that.
     """
     opened: list[str] = []
 
@@ -88,10 +88,17 @@ def parse(text: str) -> Any:
         elif token[0] in "}]" and opened:
             opened.pop()
         elif token[0] == ANY:
-            return f'"{ANY}":"{ANY}"' if opened and opened[-1] == "{" else f'"{ANY}"'
+            is_member = opened[-1:] == ["{"] and not text[: token.start()].rstrip().endswith(":")
+            return f'"{ANY}":"{ANY}"' if is_member else f'"{ANY}"'
         return token[0]
 
-    return json.loads(_TOKEN.sub(replace, text))
+    return json.loads(_TOKEN.sub(replace, text), object_pairs_hook=_members)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a member twice")
+    return dict(pairs)
 
 
 def fill(value: Any, bound: dict[str, Any]) -> Any:

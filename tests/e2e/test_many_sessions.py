@@ -19,9 +19,8 @@ KILLED = 6  # Client processes that are killed.
 
 def _script(number: int) -> str:
     """A stream of about a second that says of which session it is."""
-    return (
-        f"script:\n  - interleave: {{blocks: 2, count: {DELTAS}, per_second: 400, text: 'session {number}. '}}\n"
-    )
+    stream = f"{{blocks: 2, count: {DELTAS}, per_second: 400, text: 'session {number}. '}}"
+    return f"script:\n  - interleave: {stream}\n"
 
 
 def _doomed_process(daemon: Daemon, session_ids: list[str]) -> "subprocess.Popen[bytes]":
@@ -79,6 +78,8 @@ async def _be_killed(process: "subprocess.Popen[bytes]", at: int, progress: _Pro
     await progress.until(at)
     process.kill()
     process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
 
 
 def _check_stream(log: Log, number: int) -> None:
@@ -93,6 +94,42 @@ def _check_stream(log: Log, number: int) -> None:
         assert "".join(x["text"] for x in deltas if x["blockId"] == end["blockId"]) == end["text"]
 
 
+async def _doomed(
+    daemon: Daemon, session_ids: list[str], chance: random.Random
+) -> tuple[list[Client], list["subprocess.Popen[bytes]"]]:
+    """Give connections and processes that follow sessions and are going to die."""
+    dying = [await daemon.connect() for _ in range(DYING)]
+    for client in dying:
+        for name in chance.sample(session_ids, 10):
+            await client.send("session/subscribe", sessionId=name, after="start")
+    killed = [_doomed_process(daemon, session_ids) for _ in range(KILLED)]
+    for process in killed:
+        await _until_it_follows(process)
+    return dying, killed
+
+
+async def _stream_while_they_die(
+    prompter: Client,
+    followers: list[tuple[Client, list[Log]]],
+    dying: list[Client],
+    killed: list["subprocess.Popen[bytes]"],
+    session_ids: list[str],
+    chance: random.Random,
+) -> None:
+    """Prompt all sessions and follow them to their ends; all deaths fall into the first three quarters."""
+    progress = _Progress()
+    moments = iter(lambda: chance.randrange(SESSIONS * DELTAS * 3 // 4), None)
+    async with anyio.create_task_group() as tasks:
+        for client, logs in followers:
+            tasks.start_soon(_follow_all, client, logs, progress)
+        for client, at in zip(dying, moments, strict=False):
+            tasks.start_soon(_die_unread, client, at, progress)
+        for process, at in zip(killed, moments, strict=False):
+            tasks.start_soon(_be_killed, process, at, progress)
+        for number, name in enumerate(session_ids):
+            await prompter.prompt(name, _script(number))
+
+
 async def test_fifty_streams_are_whole_while_clients_die() -> None:
     chance = random.Random(50)
     with temporary_home() as home, anyio.fail_after(2 * WAIT_S):
@@ -100,26 +137,9 @@ async def test_fifty_streams_are_whole_while_clients_die() -> None:
             session_ids = [await prompter.create_session(daemon.work) for _ in range(SESSIONS)]
             steady = [await daemon.connect(client_id=f"steady-{n}") for n in range(STEADY)]
             logs = [await steady[n % STEADY].subscribe(name) for n, name in enumerate(session_ids)]
-            dying = [await daemon.connect() for _ in range(DYING)]
-            for client in dying:
-                for name in chance.sample(session_ids, 10):
-                    await client.send("session/subscribe", sessionId=name, after="start")
-            killed = [_doomed_process(daemon, session_ids) for _ in range(KILLED)]
-            for process in killed:
-                await _until_it_follows(process)
-
-            progress = _Progress()
-            async with anyio.create_task_group() as tasks:
-                for n, client in enumerate(steady):
-                    tasks.start_soon(_follow_all, client, logs[n::STEADY], progress)
-                # All deaths fall into the first three quarters of the streams.
-                moments = [chance.randrange(SESSIONS * DELTAS * 3 // 4) for _ in range(DYING + KILLED)]
-                for client, at in zip(dying, moments[:DYING], strict=True):
-                    tasks.start_soon(_die_unread, client, at, progress)
-                for process, at in zip(killed, moments[DYING:], strict=True):
-                    tasks.start_soon(_be_killed, process, at, progress)
-                for number, name in enumerate(session_ids):
-                    await prompter.prompt(name, _script(number))
+            followers = [(client, logs[n::STEADY]) for n, client in enumerate(steady)]
+            dying, killed = await _doomed(daemon, session_ids, chance)
+            await _stream_while_they_die(prompter, followers, dying, killed, session_ids, chance)
 
             for number, log in enumerate(logs):
                 _check_stream(log, number)
@@ -127,11 +147,8 @@ async def test_fifty_streams_are_whole_while_clients_die() -> None:
             status = await prompter.call("daemon/status")
             assert status["net"]["connections"] == 1 + STEADY
             assert status["hub"]["subscribers"] == SESSIONS
-            assert status["journal"]["failures"] == 0
             journal = status["journal"]
+            assert journal["failures"] == 0
             print(f"{SESSIONS} sessions, {journal['committed']} events in {journal['transactions']} commits")
             for client in steady:
                 client.close()
-            for process in killed:
-                assert process.stdout is not None
-                process.stdout.close()

@@ -1,14 +1,16 @@
 """One run seen over every transport: everybody gets the same events, byte for byte (P2)."""
 
 import json
-from pathlib import Path
 
 import anyio
 from wire_client import WAIT_S, Client, Daemon, Log, running, temporary_home
 
 SCRIPT = """script:
-  - thinking: {value: "Ein Gedanke, \u2026 und \U0001f511 ein Schl\u00fcssel.", delta_chars: 3, signature: c2ln}
-    text: {value: "tab\\t quote\\" back\\\\slash \\u0000 nul, line\\u2028separator", delta_chars: 4, delay_ms: 1}
+  - thinking: {value: "Gedanke, \u2026 und \U0001f511 ein Schl\u00fcssel", delta_chars: 3, signature: c2ln}
+    text:
+      value: "tab\\t quote\\" back\\\\slash \\u0000 nul, line\\u2028separator"
+      delta_chars: 4
+      delay_ms: 1
     call: {tool: read, input: {path: one.txt}, delta_chars: 5}
   - interleave: {blocks: 3, count: 300, per_second: 5000, text: "tick \U0001f642 "}
     usage: {input: 1200, cache_read: 800, output: 64}
@@ -87,7 +89,6 @@ async def test_a_later_daemon_replays_over_stdio_the_bytes_an_earlier_one_sent_l
             watcher = await daemon.connect("unix", "headers")
             [live] = await _run_before([watcher], daemon, session_id)
         _check_run(live)
-        assert not Path(daemon.record["unix"]).exists()
         async with running(home, stdio=True) as sidecar:
             async with sidecar.parent() as parent:
                 await parent.initialize(None)

@@ -163,12 +163,19 @@ class Client:
     # Bytes ---------------------------------------------------------------------------------------------
 
     async def write(self, data: bytes) -> None:
+        """Write all of it.
+
+        Raises:
+            ConnectionClosed: the other end takes no more.
+        """
         view = memoryview(data)
         while view:
             try:
                 view = view[os.write(self.writing, view[:_READ_BYTES]) :]
             except BlockingIOError:
                 await anyio.wait_writable(self.writing)
+            except (BrokenPipeError, ConnectionResetError):
+                raise ConnectionClosed from None
 
     def frame(self, body: bytes) -> bytes:
         if self.framing == "lines":

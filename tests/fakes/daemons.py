@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import anyio
 import anyio.to_thread
@@ -51,6 +51,12 @@ class Home(NamedTuple):
     def wal(self) -> Path:
         """What was committed and not yet moved into the database."""
         return self.state / "journal.db-wal"
+
+    def logged_errors(self) -> list[str]:
+        """Give the errors a daemon process has written into its log: bugs, and faults it was made to meet."""
+        log = self.state / "daemon.log"
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        return [line for line in lines if " ERROR " in line or " CRITICAL " in line]
 
 
 @contextmanager
@@ -164,7 +170,7 @@ class ProcessDaemon:
         self._link: Link | None = None
         self._endpoint: Endpoint | None = None
 
-    def __enter__(self) -> "ProcessDaemon":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -189,24 +195,7 @@ class ProcessDaemon:
 
     async def start(self) -> None:
         self._reap(kill=False)
-        ready, ready_end = os.pipe()
-        theirs, ours = self._pipes()
-        errors = os.open(self._home.path / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            self._process = subprocess.Popen(
-                self._command(ready_end),
-                stdin=theirs[0],
-                stdout=theirs[1],
-                stderr=errors,
-                pass_fds=[ready_end],
-                cwd=self._home.path,
-                env={"PATH": os.environ["PATH"], "HOME": str(self._home.path)},
-            )
-        finally:
-            for descriptor in (ready_end, errors, *theirs):
-                os.close(descriptor)
-        self._link = ours
-        await self._wait_until_ready(ready)
+        await self._wait_until_ready(self._spawn())
         record = (self._home.runtime / "daemon-v1.json").read_text(encoding="utf-8")
         self._endpoint = _endpoint_of(json.loads(record))
 
@@ -240,6 +229,26 @@ class ProcessDaemon:
             "--tcp",
             *flags,
         ]
+
+    def _spawn(self) -> int:
+        """Start the process; give the descriptor it says on that it is ready."""
+        ready, ready_end = os.pipe()
+        theirs, self._link = self._pipes()
+        errors = os.open(self._home.path / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            self._process = subprocess.Popen(
+                self._command(ready_end),
+                stdin=theirs[0],
+                stdout=theirs[1],
+                stderr=errors,
+                pass_fds=[ready_end],
+                cwd=self._home.path,
+                env={"PATH": os.environ["PATH"], "HOME": str(self._home.path)},
+            )
+        finally:
+            for descriptor in (ready_end, errors, *theirs):
+                os.close(descriptor)
+        return ready
 
     def _pipes(self) -> tuple[tuple[int, int], Link | None]:
         """Give the daemon's stdin and stdout, and our ends of them."""

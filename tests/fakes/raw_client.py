@@ -56,6 +56,11 @@ class Channel(Protocol):
         """Close, once."""
         ...
 
+    @property
+    def unfinished(self) -> bytes:
+        """What of a message has come so far."""
+        ...
+
 
 class StreamChannel:
     """Messages on a byte stream, delimited by a framing."""
@@ -79,6 +84,10 @@ class StreamChannel:
     def close(self) -> None:
         self._link.close()
 
+    @property
+    def unfinished(self) -> bytes:
+        return self._framing.unfinished
+
 
 class Entry(NamedTuple):
     """One message of a connection. `message` is None for bytes sent that were none."""
@@ -92,7 +101,7 @@ class RawClient:
 
     Args:
         channel: its messages.
-        name: for people.
+        name: for the messages of failed tests.
 
     Attributes:
         transcript: everything sent and received, in order. What was received stands where it was *read*.
@@ -117,17 +126,15 @@ class RawClient:
             message["params"] = params
         return message
 
-    async def send(self, *messages: dict[str, Any]) -> None:
-        """Send messages in one write."""
-        self.transcript.extend(Entry("sent", message) for message in messages)
-        await self._channel.send([encode(message) for message in messages])
+    async def send(self, *messages: dict[str, Any] | bytes) -> None:
+        """Send messages in one write; bytes are sent as a body that need not be a message."""
+        bodies = [message if isinstance(message, bytes) else encode(message) for message in messages]
+        self.transcript.extend(
+            Entry("sent", None if isinstance(message, bytes) else message) for message in messages
+        )
+        await self._channel.send(bodies)
 
-    async def send_body(self, body: bytes) -> None:
-        """Send a body that need not be a message, framed."""
-        self.transcript.append(Entry("sent", None))
-        await self._channel.send([body])
-
-    async def send_bytes(self, data: bytes) -> None:
+    async def send_unframed(self, data: bytes) -> None:
         """Send bytes as they are."""
         self.transcript.append(Entry("sent", None))
         await self._channel.send_bytes(data)
@@ -186,13 +193,10 @@ class RawClient:
             params["token"] = token
         return await self.call("initialize", **params)
 
-    async def wait_until_closed(self) -> None:
-        """Read until the daemon closes the connection."""
-        while True:
-            try:
-                await self.receive()
-            except ConnectionClosed:
-                return
+    @property
+    def unfinished(self) -> bytes:
+        """The beginning of a message whose end has not come."""
+        return self._channel.unfinished
 
     def close(self) -> None:
         """Close this end."""

@@ -10,6 +10,7 @@ closing any descriptor of it would drop the locks.
 
 import contextlib
 import errno
+import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -132,6 +133,7 @@ class SQLiteStore:
         self._truncate_bytes = truncate_bytes
         self._statements: dict[tuple[str, tuple[str, ...]], str] = {}
         path = str(directory / "journal.db")
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         with _errors():
             self._writer = _open_writer(path)
             self._page_bytes = int(_one(self._writer, "PRAGMA page_size"))
