@@ -11,7 +11,7 @@ import anyio
 
 from holdfast_daemon.app import App
 from holdfast_daemon.config import Config, HookSpec
-from holdfast_daemon.journal.state_dir import StateDirError
+from holdfast_daemon.journal.state_dir import StateDirError, StateInUse
 from holdfast_daemon.journal.store import StoreError
 from holdfast_daemon.logs import log_to_file
 from holdfast_daemon.net.listener import BindError
@@ -22,6 +22,7 @@ from holdfast_protocol.version import VERSION
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
+EXIT_RETRY: Final = 75  # EX_TEMPFAIL: another daemon holds the state; it may be stopping.
 
 
 def main() -> None:
@@ -112,6 +113,8 @@ def _run(config: Config, ready_fd: int | None) -> None:
         Path(config.state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
         log_to_file(Path(config.state_dir) / "daemon.log")
         anyio.run(_serve, config, ready_fd, stdio)
+    except StateInUse as error:
+        _fail(str(error), EXIT_RETRY)
     except (StateDirError, StoreError, BindError, OSError) as error:
         _fail(str(error), EXIT_FAILED)
 

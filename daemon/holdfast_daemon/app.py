@@ -245,9 +245,11 @@ class App:
     async def _watch_signals(self) -> None:
         """The first signal stops in order, a second one at once."""
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            signalled = False  # A stop for another reason does not make the first signal a second one.
             async for number in signals:
-                if self._stop.is_set():
+                if signalled:
                     os._exit(128 + number)
+                signalled = True
                 _logger.info("stopping on signal %d", number)
                 self.shutdown(0)
 

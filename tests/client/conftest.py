@@ -22,6 +22,7 @@ def home() -> Iterator[Home]:
     finally:
         if Path(made.locations.record).exists():
             made.run("stop", "--now")
+        made.wait_for_the_lock()
         shutil.rmtree(path, ignore_errors=True)
 
 

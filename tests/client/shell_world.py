@@ -1,6 +1,7 @@
 """A user's home, the `holdfast` command in it, and a scripted daemon for faults a real one does not have."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
@@ -71,6 +72,13 @@ class Home:
             **{**pipes, **options},
         )
 
+    def wait_for_the_lock(self) -> None:
+        """Wait until no daemon holds the log any more, if one did: its socket closes a little before."""
+        lock = Path(self.locations.state) / "daemon.lock"
+        if lock.is_file():
+            with lock.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+
     def status(self) -> dict[str, Any]:
         return json.loads(self.run("status", "--json").stdout)
 
@@ -111,10 +119,9 @@ class Peer:
     def receive(self) -> dict[str, Any]:
         return json.loads(self._lines.readline())
 
-    def receive_end(self) -> None:
-        """Wait until the client has closed the connection."""
-        while self._lines.readline():
-            pass
+    def receive_end(self) -> list[dict[str, Any]]:
+        """Wait until the client has closed the connection; give what it still sent."""
+        return [json.loads(line) for line in self._lines]
 
     def send(self, message: dict[str, Any]) -> None:
         self._sock.sendall(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")

@@ -1,7 +1,4 @@
-"""The first client starts the daemon, once, whatever lies about. With the real daemon.
-
-Numbers D1 to D6 are those of the catalogue of daemon failures in docs/testing.md.
-"""
+"""The first client starts the daemon, once, whatever lies about. With the real daemon."""
 
 import json
 import os
@@ -212,7 +209,6 @@ def test_a_second_daemon_on_the_same_state_names_the_first(home: Home) -> None:
     assert str(pid) in refused.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="holdfastd ends with 1 whatever the cause")
 def test_a_second_daemon_on_the_same_state_has_an_exit_code_of_its_own(home: Home) -> None:
     """So that a start can tell a predecessor that is still ending from a daemon that cannot start."""
     home.run("run", "say hello")

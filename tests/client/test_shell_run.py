@@ -377,3 +377,22 @@ def test_a_daemon_that_somebody_else_restarts_is_used(home: Home) -> None:
     assert home.status()["server"]["pid"] == other.pid
     assert home.run("stop", "--now").returncode == 0
     other.wait(60)
+
+
+def test_a_prompt_behind_an_interrupted_run_waits_and_the_command_does_not(home: Home) -> None:
+    """The queue is held until a person continues the session; nobody here will."""
+    session_id = home.run("run", "--detach", HANG).stdout.strip()
+    home.run("run", "--detach", "--session", session_id, "say queued")
+    kill_daemon(home)
+    home.run("run", "--detach", "say hello")  # Starts the next daemon, which interrupts the run.
+    ran = home.run("run", "--session", session_id, "--format", "json", "say more")
+
+    assert (ran.returncode, json.loads(ran.stdout)["status"]) == (75, "queued"), ran.stderr
+    assert "the queue is held" in ran.stderr
+
+
+def test_a_usage_error_too_ends_in_a_result(home: Home) -> None:
+    ran = home.run("run", "--format", "stream-json")
+
+    assert ran.returncode == 2
+    assert result_of(ran.stdout)["error"]["kind"] == "usage"

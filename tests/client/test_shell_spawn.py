@@ -155,6 +155,17 @@ def test_else_beside_the_interpreter(monkeypatch: pytest.MonkeyPatch, home: Home
     assert spawn.find_daemon({"PATH": str(home.path)}) == str(Path(sys.executable).with_name("holdfastd"))
 
 
+@pytest.mark.parametrize("argument", ["-c", "holdfast", ""])
+def test_the_working_directory_is_never_searched(
+    monkeypatch: pytest.MonkeyPatch, home: Home, argument: str
+) -> None:
+    program(home, "exit 1")
+    monkeypatch.chdir(home.path)
+    monkeypatch.setattr(sys, "argv", [argument])
+
+    assert spawn.find_daemon({}) == str(Path(sys.executable).with_name("holdfastd"))
+
+
 def test_else_on_the_path(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
     on_path = program(home, "exit 1")
     monkeypatch.setattr(sys, "argv", ["/nowhere/__main__.py"])

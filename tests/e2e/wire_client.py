@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 WAIT_S = 30.0
@@ -162,12 +163,19 @@ class Client:
     # Bytes ---------------------------------------------------------------------------------------------
 
     async def write(self, data: bytes) -> None:
+        """Write all of it.
+
+        Raises:
+            ConnectionClosed: the other end takes no more.
+        """
         view = memoryview(data)
         while view:
             try:
                 view = view[os.write(self.writing, view[:_READ_BYTES]) :]
             except BlockingIOError:
                 await anyio.wait_writable(self.writing)
+            except (BrokenPipeError, ConnectionResetError):
+                raise ConnectionClosed from None
 
     def frame(self, body: bytes) -> bytes:
         if self.framing == "lines":
@@ -401,11 +409,12 @@ class Daemon:
 
     async def ended(self) -> int:
         """Wait for the process's end; give its exit code."""
-        descriptor = os.pidfd_open(self.pid)
-        try:
-            await anyio.wait_readable(descriptor)
-        finally:
-            os.close(descriptor)
+        if self.process.poll() is None:
+            descriptor = os.pidfd_open(self.pid)
+            try:
+                await anyio.wait_readable(descriptor)
+            finally:
+                os.close(descriptor)
         return self.process.wait()
 
     async def kill(self) -> None:

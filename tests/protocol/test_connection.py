@@ -156,6 +156,13 @@ def test_a_request_taken_before_initialize_is_answered_closes_for_good():
     assert connection.state is State.CLOSING
 
 
+def test_a_second_initialize_before_the_first_is_answered_closes():
+    connection = Connection(Side.SERVER)
+    assert len(events_of(connection, frame(INITIALIZE) + frame({**INITIALIZE, "id": 2}))) == 1
+    assert codes(connection) == [(2, -32011)]
+    assert connection.state is State.CLOSING
+
+
 def test_a_second_initialize_is_refused_and_changes_nothing():
     connection = server()
     assert events_of(connection, frame({**INITIALIZE, "id": 2})) == []

@@ -64,6 +64,7 @@ def test_events_are_a_union_told_apart_by_their_type(text):
         ({"type": "array"}, "unknown[]"),
         ({"type": "array", "items": {"enum": ["a", "b"]}}, '("a" | "b")[]'),
         ({"type": "object", "additionalProperties": {"type": "integer"}}, "{ [name: string]: number }"),
+        ({"type": "object"}, "{ [name: string]: unknown }"),
     ],
 )
 def test_a_member_has_the_type_of_its_schema(member, expected):
@@ -72,7 +73,7 @@ def test_a_member_has_the_type_of_its_schema(member, expected):
 
 
 @pytest.mark.parametrize(
-    "member", [{"type": "object"}, {"not": {}}, {"allOf": []}, {"type": ["string", "null"]}]
+    "member", [{"type": "date"}, {"not": {}}, {"allOf": []}, {"type": ["string", "null"]}]
 )
 def test_a_schema_it_does_not_know_is_an_error_and_not_a_guess(member):
     with pytest.raises(ValueError, match="No TypeScript for"):
@@ -86,4 +87,4 @@ def test_a_type_without_members_takes_none():
 def test_comments_are_wrapped_and_cannot_end_early():
     text = declared({"A": {"description": "x */ " + "word " * 40, "properties": {}, "required": []}})
     assert "/**\n * x *\\/ word" in text
-    assert all(len(line) <= 100 for line in text.splitlines())
+    assert all(len(line) <= 100 for line in text.splitlines() if not line.startswith("//"))

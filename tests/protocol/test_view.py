@@ -308,6 +308,22 @@ def test_a_part_is_whole_again_when_it_is_replaced():
     assert written(log).truncated == ()
 
 
+def test_what_was_cut_before_stays_marked_when_something_else_is_cut():
+    log = log_with_run()
+    fill_plan(log, "x" * 40)
+    cut = written(log)
+    at = len(log.events)
+    fill_block(log, "a" * 300_000)
+    assert (cut.truncated, fold(cut, log.events[at:]).truncated) == (("plan",), ("run", "plan"))
+
+
+def test_a_request_with_far_too_many_options_is_still_there_without_them():
+    log = log_with_run()
+    fill_options(log, "x" * 300)
+    (request,) = written(log).requests
+    assert (request.request_id, request.options, request.truncated) == ("q", (), True)
+
+
 def test_a_limit_of_none_cuts_nothing():
     log = log_with_run()
     fill_block(log, "a" * 400_000)
@@ -376,6 +392,22 @@ def test_settings_change_member_by_member():
     changed = written(log).settings
     assert (changed.title, changed.archived, changed.model) == ("t", True, "n")
     assert (changed.cwd, changed.roots, changed.forked_from.seq) == ("/work", ("/work/lib",), 3)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        events.AgentCompleted(agent="helper", session_id="s-1", result=None),
+        events.AgentFailed(agent="helper", session_id="s-1", error=events.ErrorInfo(kind="x", message="x")),
+    ],
+)
+def test_a_child_is_there_until_it_ends(end):
+    log = Log()
+    log.add(events.AgentStarted(agent="helper", session_id="s-1", epoch="e"))
+    log.add(events.AgentStarted(agent="helper", session_id="s-2", epoch="e"))
+    assert [child.session_id for child in written(log).children] == ["s-1", "s-2"]
+    log.add(end)
+    assert [child.session_id for child in written(log).children] == ["s-2"]
 
 
 def test_usage_adds_up_for_the_run_and_for_the_session():

@@ -25,7 +25,7 @@ json_values = st.recursive(
 
 
 def of(kind: Any) -> st.SearchStrategy[Any]:
-    """Give values of a type of the wire, with every optional member there or not."""
+    """Give values of a type of the wire, with every optional member there or not; events are numbered."""
     return _of(inspect.type_info(kind))
 
 
@@ -78,18 +78,10 @@ def _text(info: inspect.StrType) -> st.SearchStrategy[str]:
 def _struct(info: inspect.StructType) -> st.SearchStrategy[Any]:
     required = {field.name: _of(field.type) for field in info.fields if field.required}
     optional = {field.name: _of(field.type) for field in info.fields if not field.required}
+    if issubclass(info.cls, EventBase):  # As the journal leaves them.
+        required |= {"seq": st.integers(1, 2**53), "at": st.integers(1, 2**53)}
+        optional = {name: values for name, values in optional.items() if name not in required}
     return st.fixed_dictionaries(required, optional=optional).map(lambda members: info.cls(**members))
-
-
-def numbered(kind: type[EventBase]) -> st.SearchStrategy[EventBase]:
-    """Give events of one type as the journal leaves them."""
-    return of(kind).flatmap(
-        lambda event: st.builds(
-            lambda seq, at: msgspec.structs.replace(event, seq=seq, at=at),
-            st.integers(1, 2**53),
-            st.integers(1, 2**53),
-        )
-    )
 
 
 class Log:

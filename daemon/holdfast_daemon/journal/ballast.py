@@ -30,7 +30,9 @@ class Ballast:
         part = self._path.with_suffix(".part")
         try:
             # posix_fallocate is instant where the file system supports it and takes real space everywhere.
-            with part.open("wb") as file:
+            part.unlink(missing_ok=True)
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
                 os.posix_fallocate(file.fileno(), 0, self._size)
             part.rename(self._path)
         except OSError:

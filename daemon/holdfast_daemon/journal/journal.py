@@ -63,7 +63,8 @@ class SessionLog:
         self.owner = owner
         self.halted: str | None = None
         self.pending = PendingEvents()
-        self.in_flight = 0  # Bytes handed to the writer and not yet settled.
+        self.writing = False  # A part of this log is in the transaction under way …
+        self.in_flight = 0  # … and takes so many bytes.
         self._space = anyio.Event()
         self._hold: anyio.Event | None = None
 
@@ -71,6 +72,11 @@ class SessionLog:
     def uncommitted_bytes(self) -> int:
         """What was emitted and is not on disk."""
         return self.pending.bytes + self.in_flight
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something waits or is being written; changes of rows alone have no bytes."""
+        return self.writing or len(self.pending) > 0
 
     def hold(self) -> None:
         """Make emitters wait: a blocking subscriber is behind. Whoever holds must release in bounded time."""
@@ -119,6 +125,7 @@ class SessionLog:
 
     def settled(self) -> None:
         """Wake those who wait for space; the journal calls it when a transaction has ended."""
+        self.writing = False
         self.in_flight = 0
         self._space.set()
         self._space = anyio.Event()
@@ -155,6 +162,7 @@ class Journal:
         self._wake = anyio.Event()
         self._fault = anyio.Event()
         self._writing = False
+        self._stopped = False  # The pump has ended: nothing is written any more.
         self._settlement = anyio.Event()  # Replaced after each transaction.
         self._committed = self._transactions = self._merged = self._bytes = self._failures = 0
 
@@ -193,7 +201,7 @@ class Journal:
     def _add(self, log: SessionLog, group: Group) -> None:
         log.check()
         limit = self.limits.event_bytes_max
-        if any(body is not None and len(body) > limit for body in group.bodies):
+        if group.has_event_over(limit):
             raise TooLarge(f"An event is at most {limit} bytes.", limit="event_bytes_max", limit_value=limit)
         log.pending.add(group)
         self._ready[log] = None
@@ -285,13 +293,13 @@ class Journal:
 
     def forget(self, log: SessionLog) -> None:
         """Drop a log whose session is unloaded; nothing of it may be pending."""
-        assert not len(log.pending)
+        assert not log.unsettled
         self._ready.pop(log, None)
         self._halted.pop(log, None)
 
     async def flushed(self, log: SessionLog) -> None:
         """Wait until nothing of a log is pending or under way."""
-        while log.uncommitted_bytes or len(log.pending):
+        while log.unsettled:
             await log.next_settlement()
 
     def now(self) -> int:
@@ -319,7 +327,8 @@ class Journal:
         with self._writer, self._reader:
             try:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._pump)
+                    pumping = anyio.CancelScope(shield=True)  # Who is being cancelled may still commit.
+                    tasks.start_soon(self._pump, pumping)
                     tasks.start_soon(self._revive)
                     tasks.start_soon(self.forget_old_keys)
                     try:
@@ -327,23 +336,28 @@ class Journal:
                     finally:
                         with anyio.CancelScope(shield=True):
                             await self._idle()
+                        pumping.cancel()
                         tasks.cancel_scope.cancel()
             finally:
                 with anyio.CancelScope(shield=True), contextlib.suppress(StoreError):
                     await self._writer.call(self.store.close)
 
-    async def _pump(self) -> None:
-        while True:
-            if self._ready:
-                with anyio.CancelScope(shield=True):  # A transaction under way is seen to its end.
-                    await self._write(self._take())
-            elif not self._wake.is_set():
-                await self._wake.wait()
-            else:
-                self._wake = anyio.Event()
+    async def _pump(self, scope: anyio.CancelScope) -> None:
+        try:
+            with scope:
+                while True:
+                    if self._ready:
+                        await self._write(self._take())
+                    elif not self._wake.is_set():
+                        await self._wake.wait()
+                    else:
+                        self._wake = anyio.Event()
+        finally:
+            self._stopped = True
+            self._settlement.set()
 
     async def _idle(self) -> None:
-        while self._ready or self._writing:
+        while (self._ready or self._writing) and not self._stopped:
             await self._settlement.wait()
 
     def _take(self) -> list[tuple[SessionLog, Taken]]:
@@ -357,7 +371,7 @@ class Journal:
         bytes_share = max(1, bytes_left // len(ready))
         transaction: list[tuple[SessionLog, Taken]] = []
         for log in ready:
-            if events_left <= 0 or bytes_left <= 0:
+            if transaction and not log.pending.fits(events_max=events_left, bytes_max=bytes_left):
                 self._ready[log] = None
                 continue
             before = log.pending.bytes
@@ -369,9 +383,10 @@ class Journal:
                 bytes_max=min(bytes_share, bytes_left),
                 merged_bytes_max=limits.merged_delta_bytes_max,
             )
+            log.writing = True
             log.in_flight = before - log.pending.bytes
             events_left -= len(taken.committed)
-            bytes_left -= log.in_flight
+            bytes_left -= taken.bytes
             transaction.append((log, taken))
         for log, _ in transaction:
             if len(log.pending):

@@ -18,6 +18,12 @@ from holdfast_protocol.errors import RpcError
 _DELTA_OVERHEAD_BYTES: Final = 160
 """About what a delta's JSON has beside its text."""
 
+_PLACE_BYTES: Final = 48
+"""What an event's seq and time add to its JSON, at the most."""
+
+_ESCAPE_BYTES_MAX: Final = 6
+"""JSON bytes of one byte of text: `\\u0000`."""
+
 _encoder: Final = msgspec.json.Encoder()
 
 Rows = Callable[[int], Sequence[Change]]
@@ -34,15 +40,20 @@ class Committed(NamedTuple):
 class Group:
     """Events that are committed together or not at all, in order.
 
+    Raises:
+        UnicodeEncodeError: a text in it is no Unicode; better here than in the pump.
+
     Attributes:
         members: the events, in order.
-        bodies: their JSON without seq and time; None for a delta, which may yet be merged.
+        bodies: their JSON without seq and time; None for a delta that may yet be merged.
+        bytes: about what they take in a transaction.
+        text_bytes: of a delta that may be merged, its text in UTF-8; 0 for all else.
         rows: further changes in the same transaction.
         last_seq: the place of the last event; 0 until committed.
         error: why it was not committed.
     """
 
-    __slots__ = ("_done", "bodies", "bytes", "error", "last_seq", "members", "rows")
+    __slots__ = ("_done", "bodies", "bytes", "error", "last_seq", "members", "rows", "text_bytes")
 
     def __init__(
         self, group: tuple[events.Event, ...], rows: Rows | None = None, *, awaited: bool = False
@@ -52,22 +63,29 @@ class Group:
         self.last_seq = 0
         self.error: RpcError | None = None
         self._done = anyio.Event() if awaited else None
-        self.bodies: list[bytes | None] = []
-        self.bytes = 0
-        for event in group:
-            if not awaited and isinstance(event, events.TokenDelta | events.ToolOutput):
-                self.bodies.append(None)
-                # Code points stand for bytes here: exact enough for a bound, and free.
-                self.bytes += len(event.text) + _DELTA_OVERHEAD_BYTES
-            else:
-                body = _encoder.encode(event)
-                self.bodies.append(body)
-                self.bytes += len(body)
+        self.text_bytes = 0
+        self.bodies: list[bytes | None]
+        first = group[0] if len(group) == 1 and not awaited else None
+        if isinstance(first, events.TokenDelta | events.ToolOutput):
+            self.text_bytes = len(first.text) if first.text.isascii() else len(first.text.encode())
+            self.bodies = [None]
+            self.bytes = self.text_bytes + _DELTA_OVERHEAD_BYTES
+        else:
+            bodies = [_encoder.encode(event) for event in group]
+            self.bodies = [*bodies]
+            self.bytes = sum(len(body) for body in bodies) + _PLACE_BYTES * len(bodies)
 
     @property
     def is_delta(self) -> bool:
         """Whether it is one event that may be merged with its neighbours."""
         return len(self.bodies) == 1 and self.bodies[0] is None
+
+    def has_event_over(self, bytes_max: int) -> bool:
+        """Tell whether one of the events would be stored in more than `bytes_max`."""
+        if self.is_delta and self.text_bytes * _ESCAPE_BYTES_MAX + _DELTA_OVERHEAD_BYTES <= bytes_max:
+            return False  # Nearly always: encoding it to know would cost the encoding.
+        bodies = (body or _encoder.encode(self.members[0]) for body in self.bodies)
+        return any(len(body) + _PLACE_BYTES > bytes_max for body in bodies)
 
     def settle(self, last_seq: int, error: RpcError | None = None) -> None:
         """Say how it ended, once."""
@@ -90,12 +108,13 @@ class Group:
 
 
 class Taken(NamedTuple):
-    """One session's part of a transaction, and whom to tell which seq afterwards."""
+    """One session's part of a transaction, what it takes of it, and whom to tell which seq afterwards."""
 
     append: Append
     committed: list[Committed]
     groups: list[tuple[Group, int]]
     merged: int
+    bytes: int
 
 
 class PendingEvents:
@@ -112,6 +131,11 @@ class PendingEvents:
         """Put a group behind the others."""
         self._groups.append(group)
         self.bytes += group.bytes
+
+    def fits(self, *, events_max: int, bytes_max: int) -> bool:
+        """Tell whether the next group goes into what is left of a transaction."""
+        group = self._groups[0]
+        return len(group.members) <= events_max and group.bytes <= bytes_max
 
     def clear(self) -> list[Group]:
         """Take all groups out."""
@@ -133,7 +157,7 @@ class PendingEvents:
             at: Unix ms.
             events_max: the transaction's room left, in events.
             bytes_max: its room left, in bytes.
-            merged_bytes_max: how long the text of merged deltas may become.
+            merged_bytes_max: how long the text of merged deltas may become, in UTF-8.
         """
         committed: list[Committed] = []
         changes: list[Change] = []
@@ -145,32 +169,34 @@ class PendingEvents:
                 size + group.bytes > bytes_max or len(committed) + len(group.members) > events_max
             ):
                 break
-            run = self._take_delta_run(merged_bytes_max) if group.is_delta else [self._groups.popleft()]
-            size += sum(item.bytes for item in run)
+            run = [self._groups.popleft()]
+            if group.is_delta:
+                self._take_following(run, min(merged_bytes_max, bytes_max - size - _DELTA_OVERHEAD_BYTES))
+                size += sum(item.text_bytes for item in run) + _DELTA_OVERHEAD_BYTES
+            else:
+                size += group.bytes
+            self.bytes -= sum(item.bytes for item in run)
             merged += len(run) - 1
             committed.extend(_number(run, head + len(committed) + 1, at, changes))
             last_seq = head + len(committed)
             groups.extend((item, last_seq) for item in run)
             if group.rows is not None:
                 changes.extend(group.rows(last_seq))
-        self.bytes -= size
         rows = [item.row for item in committed]
-        return Taken(Append(session, rows, changes), committed, groups, merged)
+        return Taken(Append(session, rows, changes), committed, groups, merged, size)
 
-    def _take_delta_run(self, merged_bytes_max: int) -> list[Group]:
-        """Take consecutive deltas of one block or tool call that together stay under the limit."""
-        run = [self._groups.popleft()]
+    def _take_following(self, run: list[Group], text_bytes_max: int) -> None:
+        """Take further deltas of the block or tool call of the one in `run`, while they fit together."""
         first = run[0].members[0]
         assert isinstance(first, events.TokenDelta | events.ToolOutput)
-        length = len(first.text)
+        text_bytes = run[0].text_bytes
         while self._groups and self._groups[0].is_delta:
             following = self._groups[0].members[0]
             assert isinstance(following, events.TokenDelta | events.ToolOutput)
-            if stream_of(following) != stream_of(first) or length + len(following.text) > merged_bytes_max:
+            text_bytes += self._groups[0].text_bytes
+            if stream_of(following) != stream_of(first) or text_bytes > text_bytes_max:
                 break
-            length += len(following.text)
             run.append(self._groups.popleft())
-        return run
 
 
 def stream_of(event: events.Delta) -> str:

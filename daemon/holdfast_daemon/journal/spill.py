@@ -15,7 +15,7 @@ class Spill:
     """A directory of bodies.
 
     Args:
-        directory: created at the first use, 0700.
+        directory: created at the first use, 0700; the one it is in exists.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -26,15 +26,17 @@ class Spill:
         digest = hashlib.sha256(body).hexdigest()
         path = self._path(digest)
         if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             part = path.with_suffix(".part")
-            with part.open("wb") as file:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(part, flags, 0o600), "wb") as file:
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())
             part.rename(path)
-            _sync_directory(path.parent)
-            _sync_directory(self._directory)
+            for directory in (path.parent, self._directory, self._directory.parent):
+                _sync_directory(directory)
         return digest, _MARKER + digest.encode() + b'"}'
 
     def resolve(self, body: bytes) -> bytes:

@@ -10,6 +10,7 @@ closing any descriptor of it would drop the locks.
 
 import contextlib
 import errno
+import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -103,6 +104,15 @@ _SESSION_COLUMNS: Final = (
 
 _SESSION_TABLES: Final = ("runs", "messages", "requests", "spills")
 
+_LEFTOVERS: Final = """
+SELECT key FROM sessions WHERE state = 'copying' OR (state = 'deleted' AND (
+    EXISTS (SELECT 1 FROM events WHERE session = sessions.key)
+    OR EXISTS (SELECT 1 FROM runs WHERE session = sessions.key)
+    OR EXISTS (SELECT 1 FROM messages WHERE session = sessions.key)
+    OR EXISTS (SELECT 1 FROM requests WHERE session = sessions.key)
+    OR EXISTS (SELECT 1 FROM spills WHERE session = sessions.key)))
+"""
+
 _KINDS: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
     (apsw.FullError, "full"),
     (apsw.ReadOnlyError, "read_only"),
@@ -133,6 +143,7 @@ class SQLiteStore:
         self._truncate_bytes = truncate_bytes
         self._statements: dict[tuple[str, tuple[str, ...]], str] = {}
         path = str(directory / "journal.db")
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         with _errors():
             self._writer = _open_writer(path)
             self._page_bytes = int(_one(self._writer, "PRAGMA page_size"))
@@ -383,10 +394,7 @@ class SQLiteStore:
 
     def leftovers(self) -> list[SessionKey]:
         """See `Store.leftovers`."""
-        rows = self._select(
-            "SELECT key FROM sessions WHERE state = 'copying' OR (state = 'deleted' AND EXISTS"
-            " (SELECT 1 FROM events WHERE events.session = sessions.key))"
-        )
+        rows = self._select(_LEFTOVERS)
         return [int(row[0]) for row in rows]
 
     def read(

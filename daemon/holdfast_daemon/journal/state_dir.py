@@ -29,11 +29,16 @@ class StateDirError(Exception):
     """The directory cannot be used; the message says why and what to do."""
 
 
+class StateInUse(StateDirError):
+    """Another daemon holds the directory; it may be about to let go."""
+
+
 class StateDir:
     """A state directory, locked while the context is entered.
 
     Raises:
-        StateDirError: not ours, on a network file system, or in use; then the message names the pid.
+        StateInUse: another daemon uses it; the message names its pid.
+        StateDirError: it is not ours, or on a network file system.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,7 +75,7 @@ class StateDir:
         except OSError:
             holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(lock)
-            raise StateDirError(f"Another daemon (pid {holder}) uses {self.path}.") from None
+            raise StateInUse(f"Another daemon (pid {holder}) uses {self.path}.") from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, b"%d\n" % os.getpid(), 0)
         return lock

@@ -24,9 +24,11 @@ def digest_of(params: msgspec.Struct, *ignored: str) -> bytes:
         params: decoded, so that spelling and defaults do not matter.
         ignored: members that do not count; the key itself never does.
     """
-    fields = {name: getattr(params, name) for name in params.__struct_fields__}
-    for name in ("key", *ignored):
-        fields.pop(name, None)
+    fields = {
+        name: value
+        for name in params.__struct_fields__
+        if name not in ("key", *ignored) and (value := getattr(params, name)) is not msgspec.UNSET
+    }
     return hashlib.sha256(msgspec.json.encode(fields, order="deterministic")).digest()
 
 

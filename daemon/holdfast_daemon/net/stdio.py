@@ -73,7 +73,8 @@ class PipePair:
 
     def abort(self) -> None:
         """See `Transport`."""
-        self._writing.abort()
+        if not self._writing.is_closing() or self._writing.get_write_buffer_size():
+            self._writing.abort()  # Else its end is under way, and asyncio would close it twice.
         self._reading.close()
 
 

@@ -151,10 +151,11 @@ class Registry:
     ) -> tuple[list[SessionInfo], tuple[int, int] | None]:
         """Give a page of the list and, if there is more, where the next begins."""
         rows = await self._journal.query(
-            self._journal.store.list_sessions, cwd=cwd, archived=archived, before=before, limit=limit
+            self._journal.store.list_sessions, cwd=cwd, archived=archived, before=before, limit=limit + 1
         )
+        more, rows = len(rows) > limit, rows[:limit]
         infos = [session.info() if (session := self._live.get(row.session)) else _info(row) for row in rows]
-        last = (rows[-1].updated_at, rows[-1].key) if len(rows) == limit else None
+        last = (rows[-1].updated_at, rows[-1].key) if more else None
         return infos, last
 
     def statistics(self) -> SessionStatistics:

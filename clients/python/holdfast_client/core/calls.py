@@ -19,7 +19,7 @@ import msgspec
 from holdfast_client.core.resend import may_resend
 from holdfast_client.errors import ConnectionLost
 from holdfast_protocol import jsonrpc
-from holdfast_protocol.connection import REQUESTS_IN_FLIGHT_MAX, URGENT_METHODS, Connection
+from holdfast_protocol.connection import URGENT_METHODS, Connection
 from holdfast_protocol.errors import RpcError, TooLarge, from_object
 from holdfast_protocol.jsonrpc import Id, InvalidMessage, Response
 
@@ -28,7 +28,14 @@ SENDS_MAX: Final = 10
 
 _WAITS: Final = frozenset({"session/wait"})
 
+_URGENT_PLACES: Final = 4
+"""Places left free for calls that are served before all others; they are answered at once."""
+
+_ENVELOPE_BYTES: Final = 64
+
 Outcome = msgspec.Raw | Exception
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Call:
@@ -36,18 +43,22 @@ class Call:
 
     Args:
         method: as on the wire.
-        params: a Struct or plain JSON; encoded each time it is sent.
+        params: a Struct or plain JSON; encoded once, so that it is the same whenever it is sent.
         on_end: called once, with the call, when `outcome` is set. Must not raise and not wait.
         bound_to: the number of the connection it belongs to; it ends with that one. None: to none.
         early: it is sent before the client is said to be connected: part of making the connection usable.
 
     Attributes:
+        body: the encoded params.
         outcome: the encoded result, or why there is none; None until then.
         sends: how often it was sent.
         serial: its place in the order of calls.
+
+    Raises:
+        TypeError: the params are no JSON.
     """
 
-    __slots__ = ("bound_to", "early", "method", "on_end", "outcome", "params", "sends", "serial")
+    __slots__ = ("body", "bound_to", "early", "method", "on_end", "outcome", "params", "sends", "serial")
 
     def __init__(
         self,
@@ -60,6 +71,7 @@ class Call:
     ) -> None:
         self.method = method
         self.params = params
+        self.body = msgspec.Raw(_encode(params))
         self.on_end = on_end
         self.bound_to = bound_to
         self.early = early
@@ -171,9 +183,9 @@ class Calls:
         self.connection_number += 1
         self._connection = connection
         self._message_bytes_max = message_bytes_max
-        in_flight_max = max(2, in_flight_max or REQUESTS_IN_FLIGHT_MAX)
-        self._long.places = in_flight_max // 2
-        self._short.places = in_flight_max - self._long.places
+        places = max(2, in_flight_max - _URGENT_PLACES)
+        self._long.places = places // 2
+        self._short.places = places - self._long.places
         return self.connection_number
 
     def release(self) -> None:
@@ -250,17 +262,14 @@ class Calls:
     def _send(self, call: Call, lane: _Lane | None) -> list[bytes]:
         """Give a call's frame, or none if the daemon would not even read it."""
         assert self._connection is not None
-        call_id, frame = self._connection.request(call.method, call.params)
-        if len(frame) > self._message_bytes_max:
+        limit = self._message_bytes_max
+        if len(bytes(call.body)) + len(call.method) + _ENVELOPE_BYTES > limit:
             if lane is not None:
                 lane.taken -= 1
-            limit = self._message_bytes_max
-            call.end(
-                TooLarge(
-                    f"A message is at most {limit} bytes.", limit="message_bytes_max", limit_value=limit
-                )
-            )
+            message = f"A message is at most {limit} bytes."
+            call.end(TooLarge(message, limit="message_bytes_max", limit_value=limit))
             return []
+        call_id, frame = self._connection.request(call.method, call.body)
         call.sends += 1
         self._in_flight[call_id] = (call, lane)
         return [frame]
@@ -283,7 +292,7 @@ class Calls:
 
 def _refusal(call_id: Id, call: Call) -> RpcError | None:
     try:
-        jsonrpc.decode(jsonrpc.encode_request(call_id, call.method, call.params))
+        jsonrpc.decode(jsonrpc.encode_request(call_id, call.method, call.body))
     except InvalidMessage as invalid:
         return invalid.error
     return None

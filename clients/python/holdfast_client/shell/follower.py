@@ -18,7 +18,7 @@ BROKEN_BATCHES_MAX: Final = 3
 
 _READ_TIMEOUT_S: Final = 1.0  # Never reached: the socket is readable.
 
-Deltas = Literal["all", "settled"]
+Deltas = Literal["all", "settled", "none"]
 
 
 class Arrival(NamedTuple):
@@ -59,7 +59,8 @@ class Follower:
 
         Args:
             after: the last seq the caller has, or `head` for what comes from now on.
-            deltas: `settled` leaves out deltas of blocks that have ended already; their end has the whole.
+            deltas: `settled` leaves out those of blocks that have ended already, `none` leaves out all; the
+                end of a block has the whole.
 
         Raises:
             CallRefused: no such session, or no such place in its log.

@@ -76,7 +76,7 @@ class TextReport:
 class JsonReport:
     """One document. Events are not in it: `stream-json` has them."""
 
-    deltas: Deltas = "settled"
+    deltas: Deltas = "none"
 
     def __init__(self) -> None:
         self._session: dict[str, Any] = {}

@@ -50,14 +50,13 @@ Exit codes: 0 completed, 1 failed, 2 usage, 3 limit reached, 4 credentials, 5 ne
 
 def run(arguments: Arguments) -> int:
     """Run one prompt and give the exit code of its run."""
-    content = prompt_input.content(arguments.positionals)
     screen = open_screen(
         sys.stdout, sys.stderr, arguments.options.get("color", "auto"), os.environ, activity_is_data=False
     )
     renderer = Renderer(screen, show_prompts=False)
     reported = report.make(arguments.options.get("format", "text"), screen, renderer)
     try:
-        return _prompt(arguments, content, reported)
+        return _prompt(arguments, prompt_input.content(arguments.positionals), reported)
     except BrokenPipeError:
         streams.abandon(1, 2)
         return INTERRUPTED  # The run goes on, its end is not known.

@@ -111,7 +111,7 @@ class Pane:
 
     def _columns(self, text: str) -> int:
         try:
-            columns = os.get_terminal_size(self._stream.fileno()).columns
+            columns = os.get_terminal_size(self._stream.fileno()).columns or 80  # 0: not told.
         except OSError:
             columns = 80
         return max(1, columns - 1 if text.isascii() else columns // 2)  # Wide characters take two.

@@ -88,7 +88,10 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
     if named:
         yield named
         return
-    yield f"{Path(sys.argv[0]).absolute().parent}/holdfastd"
+    if (
+        "/" in sys.argv[0]
+    ):  # Else it was not called by a path, and the working directory is not to be trusted.
+        yield f"{Path(sys.argv[0]).absolute().parent}/holdfastd"
     yield f"{Path(sys.executable).parent}/holdfastd"
     for directory in environ.get("PATH", "").split(":"):
         yield f"{directory}/holdfastd"

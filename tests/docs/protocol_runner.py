@@ -1,0 +1,266 @@
+"""Runs examples of protocol/PROTOCOL.md against a real daemon, in either framing.
+
+Frames are cut and made here, by hand: the document is compared with what is on the wire, not with what our own
+reader makes of it.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+from anyio.abc import ByteStream
+from anyio.streams.buffered import BufferedByteReceiveStream
+from protocol_examples import ANY, Mismatch, Step, fill, match, parse
+
+from holdfast_daemon.app import App
+from holdfast_daemon.config import Config, JournalLimits
+from holdfast_protocol.discovery import Record
+
+WAIT_S: Final = 20
+"""The bound of a whole example; nothing in it waits for a clock."""
+
+README: Final = "# Hello\n\nA file to read.\n"
+
+LINES, HEADERS = "lines", "headers"
+
+_FRAME_BYTES_MAX: Final = 8 * 1024 * 1024
+
+
+@asynccontextmanager
+async def running_daemon() -> AsyncGenerator[Record]:
+    """Run a daemon of its own in this process; gives its discovery record."""
+    home = Path(tempfile.mkdtemp(prefix="hf"))
+    config = Config(
+        state_dir=str(home / "state"),
+        runtime_dir=str(home / "run"),
+        tcp=0,
+        idle_exit_s=None,
+        journal=JournalLimits(ballast_bytes=0),
+    )
+    try:
+        async with anyio.create_task_group() as tasks:
+            app, ready, found = App(config), anyio.Event(), dict[str, Any]()
+
+            def on_ready(record: Record) -> None:
+                found.update(record)
+                ready.set()
+
+            tasks.start_soon(app.run, on_ready)
+            with anyio.fail_after(WAIT_S):
+                await ready.wait()
+            yield found  # pyright: ignore[reportReturnType] - filled from a Record
+            app.stop()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@asynccontextmanager
+async def workspace() -> AsyncGenerator[str]:
+    """Make a directory with a README.md for sessions to work in."""
+    with tempfile.TemporaryDirectory(prefix="hf") as directory:
+        path = Path(directory).resolve()
+        (path / "README.md").write_text(README)
+        yield str(path)
+
+
+class Wire:
+    """Frames on a byte stream."""
+
+    def __init__(self, stream: ByteStream, framing: str) -> None:
+        self.stream = stream
+        self._framing = framing
+        self._reader = BufferedByteReceiveStream(stream)
+
+    async def send(self, body: bytes) -> None:
+        head = b"Content-Length: %d\r\n\r\n" % len(body) if self._framing == HEADERS else b""
+        await self.stream.send(head + body + (b"" if head else b"\n"))
+
+    async def receive(self) -> Any:
+        """Give the next message; raises anyio.EndOfStream when the daemon has closed."""
+        if self._framing == LINES:
+            return json.loads(await self._receive_until(b"\n"))
+        name, _, value = (await self._receive_until(b"\r\n\r\n")).partition(b": ")
+        assert name == b"Content-Length"
+        return json.loads(await self._reader.receive_exactly(int(value)))
+
+    async def _receive_until(self, delimiter: bytes) -> bytes:
+        try:
+            return await self._reader.receive_until(delimiter, _FRAME_BYTES_MAX)
+        except anyio.IncompleteRead:
+            if self._reader.buffer:
+                raise
+            raise anyio.EndOfStream from None
+
+    async def receive_exactly(self, size: int) -> bytes:
+        return await self._reader.receive_exactly(size)
+
+
+class Conversation:
+    """One example being played.
+
+    Answers are taken by their id and notifications in their order: how the two fall together is promised only
+    where the document says so. Batches may be cut elsewhere than in the example: they say what they cover.
+    """
+
+    def __init__(self, wire: Wire, bound: dict[str, Any], connect: Callable[[], Any] | None = None) -> None:
+        self._wire = wire
+        self._bound = bound
+        self._connect = connect
+        self._answers: list[dict[str, Any]] = []
+        self._notifications: list[dict[str, Any]] = []
+        self._shown: set[str] = set()
+        self._anything = False  # `← …` was the last thing said about notifications.
+        self._ids = count(1_000_000)
+
+    async def play(self, steps: list[Step]) -> None:
+        """Play all steps; what was left unsaid is a mismatch."""
+        self._shown = {step.text.split('"')[3] for step in steps if '"method"' in step.text and step.mark == "←"}
+        ended = False
+        for step in steps:
+            ended = step.mark == "×" and step.text.startswith("the daemon")
+            await self._play(step)
+        if not ended and not self._anything:
+            await self.call("ping")
+            if self._notifications or self._answers:
+                raise Mismatch(f"not in the example: {self._notifications or self._answers}")
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """Make a call beside the example; gives its result."""
+        call_id = next(self._ids)
+        message = {"jsonrpc": "2.0", "id": call_id, "method": method, "params": params}
+        await self._wire.send(json.dumps(message).encode())
+        answer = await self._next_answer(call_id)
+        assert "result" in answer, answer
+        return answer["result"]
+
+    async def next_notification(self) -> dict[str, Any]:
+        """Give the next one that is worth showing."""
+        while not self._notifications:
+            await self._receive()
+        return self._notifications.pop(0)
+
+    async def _play(self, step: Step) -> None:
+        if step.mark == "→":
+            await self._wire.send(self._to_send(step.text))
+        elif step.mark == "×":
+            await self._end(step.text)
+        elif step.text == ANY:
+            self._anything = True
+        else:
+            await self._expect(parse(step.text))
+
+    def _to_send(self, text: str) -> bytes:
+        try:
+            message = parse(text)
+        except ValueError:
+            return text.encode()
+        return json.dumps(fill(message, self._bound), ensure_ascii=False).encode()
+
+    async def _expect(self, expected: dict[str, Any]) -> None:
+        if "method" not in expected:
+            match(expected, await self._next_answer(expected["id"]), self._bound)
+            return
+        while True:
+            actual = await self.next_notification()
+            try:
+                if expected["method"] == "session/events" == actual["method"]:
+                    actual = await self._batch(actual, expected["params"].get("to"))
+                match(expected, actual, self._bound)
+            except Mismatch:
+                if self._anything:
+                    continue
+                raise
+            self._anything = False
+            return
+
+    async def _batch(self, actual: dict[str, Any], to: Any) -> dict[str, Any]:
+        """Join and split batches until one ends where the example's does."""
+        params = actual["params"]
+        while isinstance(to, int) and params["to"] < to:
+            following = await self.next_notification()
+            if following["method"] != "session/events" or following["params"]["from"] != params["to"] + 1:
+                raise Mismatch(f"expected the batch after {params['to']}, got {following}")
+            params["to"] = following["params"]["to"]
+            params["events"] += following["params"]["events"]
+        if isinstance(to, int) and params["to"] > to >= params["from"]:
+            later = [event for event in params["events"] if event["seq"] > to]
+            params["events"] = [event for event in params["events"] if event["seq"] <= to]
+            rest = {**params, "from": to + 1, "events": later}
+            self._notifications.insert(0, {**actual, "params": rest})
+            params["to"] = to
+        return actual
+
+    async def _end(self, text: str) -> None:
+        if text.startswith("the daemon"):
+            while True:
+                try:
+                    message = await self._wire.receive()
+                except (anyio.EndOfStream, anyio.BrokenResourceError):
+                    return
+                if "method" not in message:
+                    raise Mismatch(f"expected the end of the connection, got {message}")
+        assert self._connect is not None
+        assert text.startswith("the connection is lost")
+        await self._wire.stream.aclose()
+        self._wire = await self._connect()
+        self._notifications.clear()
+
+    async def _next_answer(self, call_id: Any) -> dict[str, Any]:
+        while True:
+            for index, answer in enumerate(self._answers):
+                if answer.get("id") == call_id:
+                    return self._answers.pop(index)
+            await self._receive()
+
+    async def _receive(self) -> None:
+        message = await self._wire.receive()
+        if "method" not in message:
+            self._answers.append(message)
+        elif message["method"] != "sessions/changed" or "sessions/changed" in self._shown:
+            self._notifications.append(message)
+
+
+HELLO: Final = "script:\n  - text: Hello."
+HANG: Final = "script:\n  - text: {value: Hello, end: false}\n    hang: true"
+FAIL: Final = "script:\n  - error: {kind: overloaded, message: Too many people ask., retryable: true}"
+
+# Where an example begins: what was prompted in `<sessionId>`, and the last event then.
+STARTS: Final[dict[str, tuple[str, str] | None]] = {
+    "session": None,
+    "completed": (HELLO, "run_completed"),
+    "running": (HANG, "token_delta"),
+    "failed": (FAIL, "run_failed"),
+}
+
+
+async def prepare(info: str, wire: Wire, bound: dict[str, Any]) -> None:
+    """Bring a fresh daemon to where an example begins."""
+    if info == "connection":
+        return
+    hand = Conversation(wire, bound)
+    params: dict[str, Any] = {"token": bound["<token>"]} if "<token>" in bound else {}
+    client = {"id": "editor-1", "name": "Example", "version": "1.0"}
+    await hand.call("initialize", protocol="holdfast", versions=[1], client=client, **params)
+    if info not in STARTS:
+        assert info in ("initialized", "stdio")
+        return
+    created = await hand.call("session/create", cwd=bound["<cwd>"])
+    session_id = bound["<sessionId>"] = created["sessionId"]
+    bound["<epoch>"] = created["epoch"]
+    prompted = STARTS[info]
+    if prompted is None:
+        return
+    await hand.call("session/subscribe", sessionId=session_id)
+    await hand.call("session/prompt", sessionId=session_id, content=[{"type": "text", "text": prompted[0]}])
+    while True:
+        message = await hand.next_notification()
+        types = [event["type"] for event in message["params"].get("events", ())]
+        if prompted[1] in types:
+            break
+    await hand.call("session/unsubscribe", sessionId=session_id)
