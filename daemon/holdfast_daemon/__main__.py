@@ -52,6 +52,21 @@ def _parser() -> argparse.ArgumentParser:
         help="listen on loopback too; any free port if none is given",
     )
     parser.add_argument(
+        "--ws",
+        metavar="PORT",
+        nargs="?",
+        const=0,
+        type=_port,
+        help="listen for WebSockets on loopback; any free port if none is given",
+    )
+    parser.add_argument(
+        "--ws-origin",
+        metavar="ORIGIN",
+        action="append",
+        default=[],
+        help="let pages of this origin connect, as http://127.0.0.1:8000",
+    )
+    parser.add_argument(
         "--unsafe-shell", action="store_true", help="offer a shell tool that no sandbox confines"
     )
     parser.add_argument(
@@ -100,6 +115,8 @@ def _config(arguments: argparse.Namespace) -> Config:
         runtime_dir=str(Path(runtime).absolute()) if runtime else None,
         stdio=arguments.stdio,
         tcp=arguments.tcp,
+        ws=arguments.ws,
+        ws_origins=tuple(arguments.ws_origin),
         unsafe_shell=arguments.unsafe_shell,
         hooks=tuple(arguments.hook),
         idle_exit_s=arguments.idle_exit or None,

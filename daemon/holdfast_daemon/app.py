@@ -98,7 +98,9 @@ class App:
                 self._tasks = tasks
                 server = self._serve(core, tasks)
                 info = server_info(services)
-                self._endpoints = endpoints = Endpoints(self._config, server, info, core.owner_token)
+                self._endpoints = endpoints = Endpoints(
+                    self._config, server, info, core.tokens, core.owner_token
+                )
                 stack.enter_context(endpoints)
                 endpoints.open(tasks)
                 if stdio is not None:

@@ -109,6 +109,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         runtime_dir: absolute; socket and discovery record. None: no socket, no record (sidecar).
         stdio: serve one connection on the daemon's own stdin and stdout.
         tcp: listen on loopback; the port, 0 for any, None for not at all.
+        ws: listen for WebSockets on loopback; the port, 0 for any, None for not at all.
+        ws_origins: origins of pages that may connect, beside the daemon's own.
         unsafe_shell: offer the unconfined shell tool.
         hooks: Python functions that see every tool call.
         idle_exit_s: exit after so long without a connection and without work; None: never.
@@ -118,6 +120,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     runtime_dir: str | None = None
     stdio: bool = False
     tcp: int | None = None
+    ws: int | None = None
+    ws_origins: tuple[str, ...] = ()
     unsafe_shell: bool = False
     hooks: tuple[HookSpec, ...] = ()
     idle_exit_s: float | None = 600.0

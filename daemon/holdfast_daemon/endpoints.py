@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,7 @@ from anyio.abc import TaskGroup
 
 from holdfast_daemon.config import Config
 from holdfast_daemon.journal.state_dir import check_private
+from holdfast_daemon.net.auth import Tokens
 from holdfast_daemon.net.discovery_record import DiscoveryRecord
 from holdfast_daemon.net.listener import Listener, listen_tcp, listen_unix
 from holdfast_daemon.server import Server
@@ -25,26 +27,31 @@ class Endpoints:
         config: says which endpoints.
         server: takes the connections.
         info: which daemon this is.
+        tokens: checks tokens where the transport itself asks for one.
         token: the owner's.
     """
 
-    def __init__(self, config: Config, server: Server, info: ServerInfo, token: str) -> None:
+    def __init__(self, config: Config, server: Server, info: ServerInfo, tokens: Tokens, token: str) -> None:
         self._config = config
         self._server = server
         self._info = info
+        self._tokens = tokens
         self._token = token
         self._sockets: list[socket.socket] = []
         self._listeners: list[Listener] = []
         self._unix: str | None = None
         self._unix_inode: int | None = None
         self._tcp: list[str | int] | None = None
+        self._ws: list[str | int] | None = None
         self._discovery: DiscoveryRecord | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The endpoints, as `unix:PATH` and `tcp:HOST:PORT`."""
-        unix = (f"unix:{self._unix}",) if self._unix else ()
-        return (*unix, f"tcp:{self._tcp[0]}:{self._tcp[1]}") if self._tcp else unix
+        """The endpoints, as `unix:PATH`, `tcp:HOST:PORT` and `ws://HOST:PORT/`."""
+        unix = f"unix:{self._unix}" if self._unix else ""
+        tcp = f"tcp:{self._tcp[0]}:{self._tcp[1]}" if self._tcp else ""
+        ws = f"ws://{self._ws[0]}:{self._ws[1]}/" if self._ws else ""
+        return tuple(name for name in (unix, tcp, ws) if name)
 
     @property
     def record(self) -> Record:
@@ -58,6 +65,7 @@ class Endpoints:
             startedAt=self._info.started_at,
             unix=self._unix,
             tcp=self._tcp,
+            ws=self._ws,
             token=self._token,
             state=self._config.state_dir,
             log=f"{self._config.state_dir}/daemon.log",
@@ -83,6 +91,8 @@ class Endpoints:
             listening = listen_tcp(config.tcp)
             self._tcp = [*listening.getsockname()[:2]]
             self._listen(listening, tasks)
+        if config.ws is not None:
+            self._open_websocket(config.ws, tasks)
         if config.runtime_dir is None:
             return
         runtime = Path(config.runtime_dir)
@@ -95,6 +105,17 @@ class Endpoints:
         self._listen(listening, tasks)
         self._discovery = DiscoveryRecord(Path(places.record), self.record)
         self._discovery.write()
+
+    def _open_websocket(self, port: int, tasks: TaskGroup) -> None:
+        from holdfast_daemon.net.upgrade import Gatekeeper  # noqa: PLC0415 - loaded on first use
+
+        listening = listen_tcp(port)
+        host, bound = listening.getsockname()[:2]
+        self._ws = [host, bound]
+        gatekeeper = Gatekeeper(host, bound, self._config.ws_origins, self._tokens.principal_of)
+        listener = Listener(listening, partial(self._server.admit_websocket, gatekeeper))
+        self._listeners.append(listener)
+        tasks.start_soon(listener.serve)
 
     def accept_waiting(self) -> int:
         """Take in whoever knocked and was not let in yet; give how many."""

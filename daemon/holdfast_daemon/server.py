@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from anyio.abc import TaskGroup
 
@@ -17,8 +17,13 @@ from holdfast_daemon.net.listener import is_same_user
 from holdfast_daemon.net.peer import Answer, Peer
 from holdfast_protocol.capabilities import Role
 from holdfast_protocol.errors import MethodNotFound
+from holdfast_protocol.framing import Framing
 from holdfast_protocol.methods import CALLS
 from holdfast_protocol.methods.daemon import NetStatistics
+
+if TYPE_CHECKING:  # They bring the `websockets` library in; only a daemon that listens there loads it.
+    from holdfast_daemon.net.upgrade import Gatekeeper
+    from holdfast_daemon.net.websocket import WebSocket
 
 _logger = logging.getLogger(__name__)
 
@@ -54,24 +59,41 @@ class Server:
         self._on_lost = on_lost
         self._peers: set[Peer] = set()
         self._callers: dict[Peer, Caller] = {}
+        self._websockets: set[WebSocket] = set()
         self._accepted = self._refused = self._requests = 0
 
     # Connections ---------------------------------------------------------------------------------------
 
     def admit(self, connected: socket.socket) -> None:
         """Take an accepted socket, or close it: foreign user, or too many connections."""
-        unauthenticated = len(self._peers) - len(self._callers)
-        limits = self._limits
-        full = len(self._peers) >= limits.connections_max or unauthenticated >= limits.unauthenticated_max
-        if full or not is_same_user(connected):
-            self._refused += 1
-            connected.close()
-            return
-        self._tasks.start_soon(self._adopt, connected)
+        if self._has_room() and is_same_user(connected):
+            self._tasks.start_soon(self._adopt, connected)
+        else:
+            self._refuse(connected)
 
-    def peer(self, principal: Principal | None = None) -> Peer:
+    def admit_websocket(self, gatekeeper: "Gatekeeper", connected: socket.socket) -> None:
+        """Take an accepted socket that is to become a WebSocket, or close it."""
+        if self._has_room():
+            self._tasks.start_soon(self._adopt_websocket, gatekeeper, connected)
+        else:
+            self._refuse(connected)
+
+    def _has_room(self) -> bool:
+        unauthenticated = self._unauthenticated
+        total = len(self._callers) + unauthenticated
+        return total < self._limits.connections_max and unauthenticated < self._limits.unauthenticated_max
+
+    @property
+    def _unauthenticated(self) -> int:
+        return len(self._peers) - len(self._callers) + sum(not ws.upgraded for ws in self._websockets)
+
+    def _refuse(self, connected: socket.socket) -> None:
+        self._refused += 1
+        connected.close()
+
+    def peer(self, principal: Principal | None = None, framing: Framing | None = None) -> Peer:
         """Make a peer for a transport; one that says by itself who is there needs no token."""
-        peer = Peer(self, self._tasks, self._limits, principal)
+        peer = Peer(self, self._tasks, self._limits, principal, framing)
         self._peers.add(peer)
         self._accepted += 1
         return peer
@@ -102,7 +124,7 @@ class Server:
         """Count connections and requests."""
         return NetStatistics(
             connections=len(self._peers),
-            unauthenticated=len(self._peers) - len(self._callers),
+            unauthenticated=self._unauthenticated,
             accepted=self._accepted,
             refused=self._refused,
             requests=self._requests + sum(peer.requests for peer in self._peers),
@@ -116,6 +138,23 @@ class Server:
         except OSError as error:  # It was closed meanwhile.
             _logger.debug("connection lost before it began: %s", error)
             self._peers.discard(peer)
+            connected.close()
+
+    async def _adopt_websocket(self, gatekeeper: "Gatekeeper", connected: socket.socket) -> None:
+        from holdfast_daemon.net.websocket import WebSocket  # noqa: PLC0415 - loaded on first use
+
+        websocket = WebSocket(
+            gatekeeper,
+            lambda principal: self.peer(principal, Framing.MESSAGES),
+            self._limits,
+            self._websockets.discard,
+        )
+        self._websockets.add(websocket)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: websocket, connected)
+        except OSError as error:  # It was closed meanwhile.
+            _logger.debug("connection lost before it began: %s", error)
+            self._websockets.discard(websocket)
             connected.close()
 
     # Service -------------------------------------------------------------------------------------------

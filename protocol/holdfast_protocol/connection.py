@@ -132,9 +132,9 @@ class Connection:
                 return event
         return None
 
-    def take_replies(self) -> bytes:
-        """Take the framed refusals the connection decided by itself; empty bytes if there are none."""
-        replies = b"".join(self._replies)
+    def take_replies(self) -> list[bytes]:
+        """Take the framed refusals the connection decided by itself, oldest first."""
+        replies = list(self._replies)
         self._replies.clear()
         return replies
 

@@ -58,6 +58,7 @@ class Record(TypedDict):
     startedAt: int
     unix: str | None
     tcp: list[str | int] | None
+    ws: list[str | int] | None
     token: str
     state: str
     log: str

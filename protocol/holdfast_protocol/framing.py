@@ -25,6 +25,7 @@ class Framing(Enum):
 
     LINES = "lines"
     HEADERS = "headers"
+    MESSAGES = "messages"  # The transport delimits: one message per WebSocket text frame, per `feed`.
 
 
 class FrameTooLarge(Exception):
@@ -33,6 +34,8 @@ class FrameTooLarge(Exception):
 
 def encode_frame(framing: Framing, body: bytes) -> bytes:
     """Delimit one encoded message; `body` has no newline outside strings, and none raw inside them."""
+    if framing is Framing.MESSAGES:
+        return body
     if framing is Framing.LINES:
         return body + b"\n"
     return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -80,7 +83,16 @@ class FrameReader:
             self.framing = _detect(self._buffer[self._start])
         if self.framing is Framing.LINES:
             return self._next_line()
+        if self.framing is Framing.MESSAGES:
+            return self._next_message()
         return self._next_body()
+
+    def _next_message(self) -> bytes | None:
+        message = bytes(self._buffer[self._start :])
+        self._start = len(self._buffer)
+        if len(message) > self.frame_bytes_max:
+            raise FrameTooLarge
+        return message or None
 
     def _next_line(self) -> bytes | None:
         end = self._buffer.find(b"\n", max(self._start, self._searched))

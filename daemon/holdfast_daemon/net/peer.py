@@ -104,6 +104,7 @@ class Peer(asyncio.Protocol):
         service: serves the requests.
         tasks: where its calls run.
         limits: of connections.
+        framing: how the transport frames, if that is not for the peer to choose.
         principal: who is there, if the transport itself says so (stdio, a WebSocket's upgrade).
 
     Attributes:
@@ -119,6 +120,7 @@ class Peer(asyncio.Protocol):
         tasks: TaskGroup,
         limits: NetLimits,
         principal: Principal | None = None,
+        framing: Framing | None = None,
     ) -> None:
         self.principal = principal
         self.initialized = False
@@ -130,6 +132,7 @@ class Peer(asyncio.Protocol):
         self._limits = limits
         self._connection = Connection(
             Side.SERVER,
+            framing=framing,
             message_bytes_max=limits.message_bytes_max,
             requests_in_flight_max=limits.requests_in_flight_max,
             authenticated=principal is not None,
@@ -301,7 +304,8 @@ class Peer(asyncio.Protocol):
             return self._connection.error(request_id, InternalError("A bug in the daemon.")), None
 
     def _write_replies(self) -> None:
-        self.write(self._connection.take_replies())
+        for frame in self._connection.take_replies():
+            self.write(frame)
 
     def _handshake_expired(self) -> None:
         if not self.initialized:
