@@ -172,6 +172,7 @@ export interface CurrentRun {
   blocks?: OpenBlock[];
   toolCalls?: OpenToolCall[];
   usage?: Usage;
+  cost?: Cost | null;
 }
 
 /** A plugin's own event. */

@@ -67,7 +67,7 @@ def test_a_server_waits_until_initialize_is_answered():
     assert connection.state is State.OPEN
 
 
-@pytest.mark.parametrize("framing", Framing)
+@pytest.mark.parametrize("framing", [Framing.LINES, Framing.HEADERS])
 def test_a_server_answers_in_the_peers_framing(framing):
     connection = Connection(Side.SERVER)
     events_of(connection, frame(INITIALIZE, framing))
@@ -417,7 +417,7 @@ def test_a_client_must_choose_its_framing():
         Connection(Side.CLIENT)
 
 
-@pytest.mark.parametrize("framing", Framing)
+@pytest.mark.parametrize("framing", [Framing.LINES, Framing.HEADERS])
 def test_a_client_and_a_server_understand_each_other(framing):
     ours, theirs = client(framing), Connection(Side.SERVER)
     request_id, data = ours.request("initialize", {"protocol": "holdfast"})

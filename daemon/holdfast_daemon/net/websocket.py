@@ -8,7 +8,7 @@ text frame. No compression: on loopback it costs and saves nothing.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from websockets.exceptions import InvalidState
@@ -28,6 +28,11 @@ _logger = logging.getLogger(__name__)
 _REQUEST_BYTES_MAX: Final = 16 * 1024
 _PING_S: Final = 20.0
 _DEAD_S: Final = 60.0
+
+
+def _select_subprotocol(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Take ours if it is offered; the one with the token is never answered."""
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
 
 
 class WebSocket(asyncio.Protocol):
@@ -52,7 +57,7 @@ class WebSocket(asyncio.Protocol):
         self._limits = limits
         self._on_closed = on_closed
         self._protocol = ServerProtocol(
-            subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=limits.message_bytes_max
+            select_subprotocol=_select_subprotocol, max_size=limits.message_bytes_max
         )
         self._transport: Any = None
         self._peer: Peer | None = None
