@@ -67,9 +67,6 @@ def _parser() -> argparse.ArgumentParser:
         help="let pages of this origin connect, as http://127.0.0.1:8000",
     )
     parser.add_argument(
-        "--unsafe-shell", action="store_true", help="offer a shell tool that no sandbox confines"
-    )
-    parser.add_argument(
         "--ready-fd", metavar="N", type=int, help="write one JSON line there when clients are served"
     )
     parser.add_argument(
@@ -117,7 +114,6 @@ def _config(arguments: argparse.Namespace) -> Config:
         tcp=arguments.tcp,
         ws=arguments.ws,
         ws_origins=tuple(arguments.ws_origin),
-        unsafe_shell=arguments.unsafe_shell,
         hooks=tuple(arguments.hook),
         idle_exit_s=arguments.idle_exit or None,
     )

@@ -190,7 +190,7 @@ class App:
         token = load_owner_token(state.path / "token")
         journal = Journal(store, limits, ballast=ballast)
         hub = Hub(journal, config.hub)
-        tools = builtin_tools(config.unsafe_shell, config.execution)
+        tools = builtin_tools(config.execution)
         runs = RunFactory(
             journal,
             Catalogue(),

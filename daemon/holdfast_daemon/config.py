@@ -80,6 +80,14 @@ class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):
     output_read_bytes_max: int = 256 * MIB
     calls_per_session_max: int = 4
     calls_max: int = 16
+    file_bytes_max: int = 8 * MIB
+    diff_bytes_max: int = 256 * KIB
+    seen_files_max: int = 1024
+    listed_entries_max: int = 2000
+    walked_entries_max: int = 100_000
+    matches_max: int = 500
+    searched_file_bytes_max: int = 16 * MIB
+    search_timeout_s: float = 20.0
 
 
 HookEvent = Literal["pre_tool_use", "post_tool_use"]
@@ -111,7 +119,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         tcp: listen on loopback; the port, 0 for any, None for not at all.
         ws: listen for WebSockets on loopback; the port, 0 for any, None for not at all.
         ws_origins: origins of pages that may connect, beside the daemon's own.
-        unsafe_shell: offer the unconfined shell tool.
         hooks: Python functions that see every tool call.
         idle_exit_s: exit after so long without a connection and without work; None: never.
     """
@@ -122,7 +129,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tcp: int | None = None
     ws: int | None = None
     ws_origins: tuple[str, ...] = ()
-    unsafe_shell: bool = False
     hooks: tuple[HookSpec, ...] = ()
     idle_exit_s: float | None = 600.0
     shutdown_grace_s: float = 5.0

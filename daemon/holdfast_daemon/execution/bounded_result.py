@@ -23,7 +23,8 @@ def bound_result(result: ToolResult, bytes_max: int) -> ToolResult:
     content = tuple(_sayable(block) for block in result.content)
     bounded = _bounded(content, bytes_max)
     diff_fits = sum(_size(d.path, d.new_text, d.old_text) for d in result.diff) <= DIFF_BYTES_MAX
-    return ToolResult(
+    return msgspec.structs.replace(
+        result,
         content=bounded,
         diff=result.diff if diff_fits else (),
         truncated=result.truncated or bounded is not content or not diff_fits,

@@ -2,17 +2,19 @@
 
 The kernel decides while it opens (`openat2` with RESOLVE_BENEATH): there is no check before that a rename
 could make untrue. Where `openat2` is missing, components are opened one by one and no symlink is followed.
+What changes a directory goes by components always: a change goes where its path says, through no symlink.
 Knows nothing of tools. Everything here blocks; call it in a thread.
 """
 
+import contextlib
 import ctypes
 import errno
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 _SYS_OPENAT2: Final = 437  # The same number on every architecture Python runs on today.
 _RESOLVE_NO_MAGICLINKS: Final = 0x02
@@ -29,6 +31,34 @@ Opener = Callable[[int, str, int], int]
 
 class OutsideRoots(Exception):
     """The path leads out of the roots."""
+
+
+class ThroughSymlink(OutsideRoots):
+    """A component of the path is a symlink, and none is followed here; the message is its name."""
+
+
+class ProtectedPlace(Exception):
+    """The path leads into `PROTECTED`; the message is the component."""
+
+
+PROTECTED: Final = frozenset({".git"})
+"""Names at or below which nothing is changed: git runs what its hooks and settings say, in no sandbox."""
+
+
+class Place(NamedTuple):
+    """Where a file is or will be: a name in an open directory.
+
+    Attributes:
+        directory: the directory's descriptor, for `dir_fd` alone; closed by whoever opened it.
+        name: one component, neither `.` nor `..`.
+        below: the components from the root down, the name last.
+        made: the directories that were made for it, each as components from the root down.
+    """
+
+    directory: int
+    name: str
+    below: tuple[str, ...]
+    made: tuple[tuple[str, ...], ...] = ()
 
 
 class ConfinedPaths:
@@ -55,13 +85,56 @@ class ConfinedPaths:
             OSError: it cannot be opened, as FileNotFoundError.
             ValueError: the path holds a NUL character.
         """
-        if "\0" in path:
-            raise ValueError("the path holds a NUL character")
+        _check_sayable(path)
         for root, rest in self._candidates(path):
             try:
                 return self._open(root, rest)
             except OutsideRoots:
                 continue
+        raise OutsideRoots(f"{path} is outside the session's roots")
+
+    @contextlib.contextmanager
+    def place(self, path: str, *, make_parents: bool = False) -> Generator[Place]:
+        """Open the directory that holds what `path` names, to change it there.
+
+        `..` is taken out by name and no symlink is followed: the place is the one a reader of the path sees.
+
+        Args:
+            path: as the session means it.
+            make_parents: make the directories that are missing on the way.
+
+        Raises:
+            OutsideRoots: the path leads out of every root.
+            ThroughSymlink: a directory on the way is a symlink.
+            ProtectedPlace: nothing is changed there.
+            OSError: a directory cannot be opened or made; IsADirectoryError for a root itself.
+            ValueError: the path holds a NUL character.
+        """
+        _check_sayable(path)
+        root, below = self._below_root(path)
+        for name in below:
+            if name.casefold() in PROTECTED:  # Some file systems take .GIT for .git.
+                raise ProtectedPlace(name)
+        if not below:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        made: list[tuple[str, ...]] = []
+        directory = os.open(root, _ROOT_FLAGS)
+        try:
+            for depth, name in enumerate(below[:-1]):
+                if make_parents and _make_directory(directory, name):
+                    made.append(below[: depth + 1])
+                inner = _open_no_follow(directory, name, _ROOT_FLAGS)
+                os.close(directory)
+                directory = inner
+            yield Place(directory, below[-1], below, tuple(made))
+        finally:
+            os.close(directory)
+
+    def _below_root(self, path: str) -> tuple[str, tuple[str, ...]]:
+        target = PurePosixPath(os.path.normpath(PurePosixPath(self._cwd, path)))
+        for root in self._roots:
+            if target.is_relative_to(root):
+                return str(root), target.relative_to(root).parts
         raise OutsideRoots(f"{path} is outside the session's roots")
 
     def _candidates(self, path: str) -> Iterator[tuple[str, str]]:
@@ -84,11 +157,25 @@ class ConfinedPaths:
             os.close(descriptor)
 
 
+def _check_sayable(path: str) -> None:
+    if "\0" in path:
+        raise ValueError("the path holds a NUL character")
+
+
+def _make_directory(directory: int, name: str) -> bool:
+    try:
+        os.mkdir(name, dir_fd=directory)
+    except FileExistsError:  # Perhaps as something else: opening it tells.
+        return False
+    return True
+
+
 def open_by_components(root: int, rest: str, flags: int) -> int:
     """Open `rest` below the directory `root` without following a symlink or going up.
 
     Raises:
-        OutsideRoots: a component is a symlink, or `..` leads out.
+        ThroughSymlink: a component is a symlink.
+        OutsideRoots: `..` leads out.
         OSError: it cannot be opened.
     """
     *parents, last = PurePosixPath(os.path.normpath(rest)).parts or (".",)
@@ -111,7 +198,7 @@ def _open_no_follow(directory: int, name: str, flags: int) -> int:
     except OSError as error:
         # With O_DIRECTORY a symlink gives ENOTDIR, as a file does; else ELOOP.
         if error.errno == errno.ELOOP or (error.errno == errno.ENOTDIR and _is_symlink(directory, name)):
-            raise OutsideRoots(f"{name} is a symlink") from error
+            raise ThroughSymlink(name) from error
         raise
 
 

@@ -17,6 +17,7 @@ from holdfast_daemon.config import ExecutionLimits
 from holdfast_daemon.execution.bounded_result import bound_result
 from holdfast_daemon.execution.excerpt import excerpt, sayable
 from holdfast_daemon.execution.input_schema import BadInput, convert_input, input_schema, parse_input
+from holdfast_daemon.execution.seen_files import SeenFiles
 from holdfast_daemon.models.base import ToolSpec
 from holdfast_daemon.tools.base import Tool, ToolContext, ToolFailure, ToolResult
 from holdfast_protocol.events import ErrorInfo, Json, Location, ToolKind
@@ -156,12 +157,16 @@ class Executor:
 
 
 class SessionExecutor:
-    """One session's share of an executor: its own limit on calls at once. Dropped with the session."""
+    """One session's share of an executor: its limit on calls at once, and what its tools have seen.
+
+    Dropped with the session.
+    """
 
     def __init__(self, daemon_slots: anyio.CapacityLimiter, limits: ExecutionLimits) -> None:
         self._daemon_slots = daemon_slots
         self._limits = limits
         self._slots = anyio.CapacityLimiter(limits.calls_per_session_max)
+        self._seen = SeenFiles(limits.seen_files_max)
 
     def statistics(self) -> ExecutorStatistics:
         """Give how many of the session's calls run or wait for the daemon, and how many wait here."""
@@ -177,7 +182,8 @@ class SessionExecutor:
         borrower = object()  # Not the task: a tool may run other calls.
         async with _holding(self._slots, borrower), _holding(self._daemon_slots, borrower):
             output = _KeptOutput(context.output, self._limits.output_kept_chars_max)
-            outcome = await self._run_now(prepared, msgspec.structs.replace(context, output=output.take))
+            context = msgspec.structs.replace(context, output=output.take, seen=self._seen)
+            outcome = await self._run_now(prepared, context)
             await output.note_dropped()
         return outcome
 

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from holdfast_daemon.execution.seen_files import SeenFiles
 from holdfast_protocol.content import ContentBlock
-from holdfast_protocol.events import Diff, Location, ToolKind
+from holdfast_protocol.events import Diff, Location, PlanEntry, ToolKind
 
 
 class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +24,7 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
         env: the session's allow-listed environment; child processes get this and nothing else.
         output: give a piece of output as it comes; may wait for the disk, never for a subscriber. Pieces
             past the executor's cap are counted and dropped.
+        seen: what the session's tools last saw of each file; the executor puts the session's own here.
     """
 
     tool_call_id: str
@@ -30,14 +32,23 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     roots: tuple[str, ...]
     env: Mapping[str, str]
     output: Callable[[str], Awaitable[None]]
+    seen: SeenFiles = msgspec.field(default_factory=lambda: SeenFiles(files_max=1))
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model is shown."""
+    """What the model is shown.
+
+    Attributes:
+        content: the result itself.
+        diff: the files it changed; without those whose texts are too large.
+        truncated: the content was cut or a diff left out; the content says so.
+        plan: the session's plan from now on, replaced whole; None leaves it.
+    """
 
     content: tuple[ContentBlock, ...]
     diff: tuple[Diff, ...] = ()
     truncated: bool = False
+    plan: tuple[PlanEntry, ...] | None = None
 
 
 class ToolFailure(Exception):

@@ -8,7 +8,6 @@ import functools
 import os
 import stat
 from collections.abc import Generator
-from pathlib import PurePath
 from typing import Annotated, BinaryIO, Final
 
 import anyio.from_thread
@@ -17,8 +16,10 @@ import msgspec
 from msgspec import Meta
 
 from holdfast_daemon.execution.confined_paths import ConfinedPaths, OutsideRoots
+from holdfast_daemon.execution.seen_files import mark_of
 from holdfast_daemon.tools.base import ToolContext, ToolFailure, ToolResult
 from holdfast_daemon.tools.line_range import BinaryFile, LineRange, TooFar, read_line_range
+from holdfast_daemon.tools.path_arguments import PathText, absolute, check_path, path_failure
 from holdfast_protocol.content import TextBlock
 from holdfast_protocol.events import Location, ToolKind
 
@@ -35,9 +36,7 @@ _LINE_MAX: Final = 2**31
 class ReadInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which lines of which file."""
 
-    path: Annotated[
-        str, Meta(min_length=1, max_length=4096, description="relative to the working directory, or absolute")
-    ]
+    path: PathText
     offset: Annotated[int, Meta(ge=1, le=_LINE_MAX, description="the first line, from 1")] = 1
     limit: Annotated[int, Meta(ge=1, le=LINES_MAX, description="how many lines")] = LINES_MAX
 
@@ -59,8 +58,8 @@ class ReadTool:
 
     def locations(self, tool_input: ReadInput, cwd: str) -> tuple[Location, ...]:
         """Give the file and, if asked for, the line."""
-        path = os.path.normpath(PurePath(cwd, tool_input.path))
-        return (Location(path=path, line=tool_input.offset if tool_input.offset > 1 else None),)
+        line = tool_input.offset if tool_input.offset > 1 else None
+        return (Location(path=absolute(cwd, tool_input.path), line=line),)
 
     async def run(self, tool_input: ReadInput, context: ToolContext) -> ToolResult:
         """Read the lines.
@@ -69,20 +68,22 @@ class ReadTool:
             ToolFailure: kinds `not_found`, `outside_roots`, `forbidden`, `not_text`, `out_of_range`,
                 `too_large`, `invalid_input`, `tool_failed`.
         """
-        lines = await anyio.to_thread.run_sync(functools.partial(_read, tool_input, context))
+        lines, mark = await anyio.to_thread.run_sync(functools.partial(_read, tool_input, context))
+        context.seen.note(absolute(context.cwd, tool_input.path), mark)
         if lines.last < lines.first and tool_input.offset > 1:
             message = f"{tool_input.path} ends before line {tool_input.offset}"
             raise ToolFailure(message, kind="out_of_range")
         return _result(lines, asked=tool_input.limit)
 
 
-def _read(tool_input: ReadInput, context: ToolContext) -> LineRange:
+def _read(tool_input: ReadInput, context: ToolContext) -> tuple[LineRange, str]:
+    """Give the lines, and the mark of the file as it was before they were read."""
     path = tool_input.path
-    if "\0" in path:  # `open` would refuse it too, in its own words.
-        raise ToolFailure("a path cannot hold a NUL character", kind="invalid_input")
+    check_path(path)
     try:
         with _open(path, ConfinedPaths(context.cwd, context.roots)) as file:
-            return read_line_range(
+            mark = mark_of(os.fstat(file.fileno()))
+            lines = read_line_range(
                 file,
                 tool_input.offset,
                 tool_input.limit,
@@ -90,13 +91,14 @@ def _read(tool_input: ReadInput, context: ToolContext) -> LineRange:
                 scan_bytes_max=SCAN_BYTES_MAX,
                 check=anyio.from_thread.check_cancelled,
             )
+            return lines, mark
     except BinaryFile as error:
         raise ToolFailure(f"{path} is a binary file", kind="not_text") from error
     except TooFar as error:
         message = f"line {tool_input.offset} lies beyond the first {SCAN_BYTES_MAX} bytes of {path}"
         raise ToolFailure(message, kind="too_large") from error
     except (OSError, OutsideRoots) as error:
-        raise _open_failure(path, error) from error
+        raise path_failure(path, error) from error
 
 
 @contextlib.contextmanager
@@ -105,20 +107,6 @@ def _open(path: str, paths: ConfinedPaths) -> Generator[BinaryIO]:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ToolFailure(f"{path} is not a regular file", kind="not_text")
         yield file
-
-
-def _open_failure(path: str, error: OSError | OutsideRoots) -> ToolFailure:
-    match error:
-        case OutsideRoots():
-            return ToolFailure(f"{path} is outside the session's directories", kind="outside_roots")
-        case FileNotFoundError() | NotADirectoryError():
-            return ToolFailure(f"there is no file {path}", kind="not_found")
-        case IsADirectoryError():
-            return ToolFailure(f"{path} is a directory", kind="not_text")
-        case PermissionError():
-            return ToolFailure(f"{path} may not be read", kind="forbidden")
-        case _:
-            return ToolFailure(f"{path} cannot be read: {error.strerror}")
 
 
 def _result(lines: LineRange, asked: int) -> ToolResult:

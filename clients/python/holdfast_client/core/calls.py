@@ -254,7 +254,9 @@ class Calls:
         if response.id is None:
             self._find_refused()
             return
-        call, lane = self._in_flight.pop(response.id)
+        call, lane = self._in_flight.pop(response.id, (None, None))
+        if call is None:
+            return
         if lane is not None:
             lane.taken -= 1
         call.end(from_object(response.error) if response.error is not None else response.result)

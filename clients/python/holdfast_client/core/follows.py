@@ -59,10 +59,10 @@ class Follow:
         if batch.from_ != self.cursor + 1:
             self.end()
             return
-        self.cursor = batch.to
         for tail in list(self.tails):
             if not tail.put_batch(batch):
                 self.tails.discard(tail)
+        self.cursor = batch.to
 
     def end(self) -> None:
         """There is no subscription any more; the tails hold their cursors."""
@@ -101,8 +101,9 @@ class Follows:
 
     def forget(self, follow: Follow) -> None:
         """Let go of a session that has no subscription and no tails."""
-        if follow.stage is Stage.NONE and not follow.tails:
-            self._follows.pop(follow.session_id, None)
+        unused = follow.stage is Stage.NONE and not follow.tails
+        if unused and self._follows.get(follow.session_id) is follow:
+            del self._follows[follow.session_id]
 
     def lost(self) -> None:
         """The connection is gone, and all subscriptions with it."""
