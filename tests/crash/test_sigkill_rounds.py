@@ -10,7 +10,6 @@ import contextlib
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -35,18 +34,10 @@ SESSIONS = 3
 ROUND_S_MAX = 5.0
 
 
-async def _take(client: Client, witnesses: list[Witness], until: Callable[[], bool]) -> None:
-    """Take notifications until something holds."""
-    while not until():
-        message = await client.next_pushed()
-        for witness in witnesses:
-            witness.take(message)
-
-
 async def _resume(client: Client, witnesses: list[Witness]) -> None:
     for witness in witnesses:
         await witness.subscribe(client)
-    await _take(client, witnesses, lambda: all(witness.log.caught_up for witness in witnesses))
+    await client.read_until(lambda: all(witness.log.caught_up for witness in witnesses))
     for witness in witnesses:
         witness.check()
 
@@ -66,20 +57,15 @@ async def _act_and_die(
             for witness in witnesses:
                 await witness.act(client, tally)
             goal = seen() + chance.randrange(1, 300)
-            await _take(
-                client, witnesses, lambda: seen() >= goal or not any(witness.running for witness in witnesses)
+            await client.read_until(
+                lambda: seen() >= goal or not any(witness.running for witness in witnesses)
             )
             daemon.process.kill()
     except* ConnectionClosed:
         tally["killed while admitting"] += 1
     await daemon.ended()
-    await _take_rest(client, witnesses)
-
-
-async def _take_rest(client: Client, witnesses: list[Witness]) -> None:
-    """Take what the daemon sent before it died: a client may have seen that too."""
-    with contextlib.suppress(ConnectionClosed):
-        await _take(client, witnesses, lambda: False)
+    with contextlib.suppress(ConnectionClosed):  # What it sent before it died, a client may have seen too.
+        await client.read_until(lambda: False)
 
 
 async def _kill_after(daemon: Daemon, seconds: float) -> None:
@@ -122,7 +108,7 @@ async def _finish(home: Path, witnesses: list[Witness], tally: Counter[str]) -> 
         for witness in witnesses:
             session_id = witness.session_id
             await client.call("session/cancel", sessionId=session_id, clearQueue=True)
-            await _take(client, witnesses, lambda witness=witness: not witness.running)
+            await client.read_until(lambda witness=witness: not witness.running)
             if witness.last == "run_interrupted":
                 run_id = await witness.continue_run(client)
                 await client.call("session/cancel", sessionId=session_id, runId=run_id)
@@ -130,13 +116,14 @@ async def _finish(home: Path, witnesses: list[Witness], tally: Counter[str]) -> 
             result = await client.prompt(session_id, "say I am back")
             ended = await client.call("session/wait", sessionId=session_id, promptId=result["promptId"])
             assert ended["status"] == "completed"
-            await _take(client, witnesses, lambda seq=ended["seq"], log=witness.log: log.cursor >= seq)
+            await client.read_until(lambda seq=ended["seq"], log=witness.log: log.cursor >= seq)
         for witness in witnesses:
             await _compare(client, witness, tally)
 
 
 async def _compare(client: Client, witness: Witness, tally: Counter[str]) -> None:
-    assert await client.read_all(witness.session_id) == witness.log.bodies
+    witness.look()
+    assert await client.read_log(witness.session_id) == witness.log.bodies
     check_log(witness.events)
     tally["events"] += len(witness.events)
     tally.update(event["type"] for event in witness.events if event["type"] in TERMINAL)

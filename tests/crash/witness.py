@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from log_rules import check_run
-from wire_client import TERMINAL, Client, Log, Message
+from wire_client import TERMINAL, Client, Log
 
 UNMERGED = "script:\n  - interleave: {blocks: 4, count: 100000, per_second: 3000, text: 'tick \U0001f642 '}\n"
 
@@ -51,11 +51,11 @@ class Witness:
     @property
     def running(self) -> bool:
         """Whether a run is under way, as far as answers and events told."""
+        self.look()
         return self.log.cursor < self._due or self.last == "run_started"
 
-    def take(self, message: Message) -> None:
-        """Take a notification of any session."""
-        self.log.take(message)
+    def look(self) -> None:
+        """Take in what the log has got."""
         for body in self.log.bodies[len(self.events) :]:
             event = json.loads(body)
             self.events.append(event)
@@ -64,13 +64,12 @@ class Witness:
 
     async def subscribe(self, client: Client) -> None:
         """Go on from the old cursor, in the old epoch."""
-        self.log.caught_up = False
         self._due = 0
-        resumed = await client.subscribe(self.session_id, self.log.cursor, epoch=self.log.epoch)
-        assert resumed.epoch == self.log.epoch
+        await client.resume(self.log)
 
     def check(self) -> None:
         """Check what is known, once it is caught up: nothing confirmed is lost, the last run has its end."""
+        self.look()
         received = {event["promptId"] for event in self.events if event["type"] == "prompt_received"}
         assert self._answered <= received, "a prompt that was answered is lost"
         if self.last in TERMINAL:

@@ -3,7 +3,7 @@
     → {…}    the client sends a message; what is not JSON is sent as it stands
     ← {…}    the daemon sends one
     ← …      the daemon sends whatever it sends
-    × …      the connection ends: by the daemon, or lost, and then the client connects again
+    ⊣ …      the connection ends: by the daemon, or lost, and then the client connects again
     // …     a remark
 
 A line that begins with white space goes on with the one before it. Knows no sockets.
@@ -69,7 +69,7 @@ def steps(text: str) -> list[Step]:
         if line[0].isspace():
             found[-1] = Step(found[-1].mark, f"{found[-1].text} {line.strip()}")
         else:
-            assert line[0] in "→←×", f"not a line of an example: {line!r}"
+            assert line[0] in "→←⊣", f"not a line of an example: {line!r}"
             found.append(Step(line[0], line[1:].strip()))
     return found
 

@@ -1,17 +1,17 @@
 """Runs examples of protocol/PROTOCOL.md against a real daemon, in either framing.
 
-Frames are cut and made here, by hand: the document is compared with what is on the wire, not with what our own
-reader makes of it.
+Frames are cut and made here, by hand: the document is compared with what is on the wire, not with what our
+own reader makes of it.
 """
 
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import anyio
 from anyio.abc import ByteStream
@@ -24,8 +24,6 @@ from holdfast_protocol.discovery import Record
 
 WAIT_S: Final = 20
 """The bound of a whole example; nothing in it waits for a clock."""
-
-README: Final = "# Hello\n\nA file to read.\n"
 
 LINES, HEADERS = "lines", "headers"
 
@@ -60,15 +58,6 @@ async def running_daemon() -> AsyncGenerator[Record]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-@asynccontextmanager
-async def workspace() -> AsyncGenerator[str]:
-    """Make a directory with a README.md for sessions to work in."""
-    with tempfile.TemporaryDirectory(prefix="hf") as directory:
-        path = Path(directory).resolve()
-        (path / "README.md").write_text(README)
-        yield str(path)
-
-
 class Wire:
     """Frames on a byte stream."""
 
@@ -100,6 +89,12 @@ class Wire:
     async def receive_exactly(self, size: int) -> bytes:
         return await self._reader.receive_exactly(size)
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stream.aclose()
+
 
 class Conversation:
     """One example being played.
@@ -108,7 +103,9 @@ class Conversation:
     where the document says so. Batches may be cut elsewhere than in the example: they say what they cover.
     """
 
-    def __init__(self, wire: Wire, bound: dict[str, Any], connect: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self, wire: Wire, bound: dict[str, Any], connect: Callable[[], Awaitable[Wire]] | None = None
+    ) -> None:
         self._wire = wire
         self._bound = bound
         self._connect = connect
@@ -120,10 +117,11 @@ class Conversation:
 
     async def play(self, steps: list[Step]) -> None:
         """Play all steps; what was left unsaid is a mismatch."""
-        self._shown = {step.text.split('"')[3] for step in steps if '"method"' in step.text and step.mark == "←"}
+        received = [parse(step.text) for step in steps if step.mark == "←" and step.text != ANY]
+        self._shown = {message["method"] for message in received if "method" in message}
         ended = False
         for step in steps:
-            ended = step.mark == "×" and step.text.startswith("the daemon")
+            ended = step.mark == "⊣" and step.text.startswith("the daemon")
             await self._play(step)
         if not ended and not self._anything:
             await self.call("ping")
@@ -148,7 +146,7 @@ class Conversation:
     async def _play(self, step: Step) -> None:
         if step.mark == "→":
             await self._wire.send(self._to_send(step.text))
-        elif step.mark == "×":
+        elif step.mark == "⊣":
             await self._end(step.text)
         elif step.text == ANY:
             self._anything = True
@@ -255,6 +253,7 @@ async def prepare(info: str, wire: Wire, bound: dict[str, Any]) -> None:
     bound["<epoch>"] = created["epoch"]
     prompted = STARTS[info]
     if prompted is None:
+        await hand.call("ping")  # What creating caused was sent before its answer.
         return
     await hand.call("session/subscribe", sessionId=session_id)
     await hand.call("session/prompt", sessionId=session_id, content=[{"type": "text", "text": prompted[0]}])

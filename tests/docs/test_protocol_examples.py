@@ -8,7 +8,7 @@ from protocol_examples import Mismatch, blocks, fill, match, parse, steps
 SAME = [
     ("{}", "{}"),
     ('{"a": 1, …}', '{"a": 1, "b": 2}'),
-    ('{…}', '{"b": 2}'),
+    ("{…}", '{"b": 2}'),
     ('{"a": …}', '{"a": [1, 2]}'),
     ("[1, …]", "[1, 2, 3]"),
     ("[…]", "[]"),
@@ -47,7 +47,11 @@ def test_what_an_example_does_not_say_is_a_mismatch(expected, actual):
 
 def test_a_placeholder_stands_for_the_same_value_everywhere():
     bound = {"<cwd>": "/somewhere"}
-    match(parse('{"a": "<id>", "b": "<id>", "path": "<cwd>/x"}'), {"a": 7, "b": 7, "path": "/somewhere/x"}, bound)
+    match(
+        parse('{"a": "<id>", "b": "<id>", "path": "<cwd>/x"}'),
+        {"a": 7, "b": 7, "path": "/somewhere/x"},
+        bound,
+    )
     assert fill(parse('{"id": "<id>", "path": "<cwd>/y", "c": "<new>"}'), bound) == {
         "id": 7,
         "path": "/somewhere/y",
@@ -58,8 +62,8 @@ def test_a_placeholder_stands_for_the_same_value_everywhere():
 
 
 def test_a_conversation_is_read_line_by_line_with_continuations():
-    text = '// first\n→ {"a": 1,\n   "b": 2}\n\n← …\n× the daemon closes\n'
-    assert steps(text) == [("→", '{"a": 1, "b": 2}'), ("←", "…"), ("×", "the daemon closes")]
+    text = '// first\n→ {"a": 1,\n   "b": 2}\n\n← …\n⊣ the daemon closes\n'
+    assert steps(text) == [("→", '{"a": 1, "b": 2}'), ("←", "…"), ("⊣", "the daemon closes")]
     with pytest.raises(AssertionError):
         steps("hello")
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import anyio
 import pytest
 from anyio.streams.stapled import StapledByteStream
 from protocol_examples import PROTOCOL_MD, Block, blocks, match, steps
-from protocol_runner import HEADERS, LINES, WAIT_S, Conversation, Wire, prepare, running_daemon, workspace
+from protocol_runner import HEADERS, LINES, WAIT_S, Conversation, Wire, prepare, running_daemon
 
 BLOCKS = blocks(PROTOCOL_MD.read_text(encoding="utf-8"))
 
@@ -26,6 +26,15 @@ in_both_framings = pytest.mark.parametrize("framing", [LINES, HEADERS])
 
 def _each(found: list[Block]) -> Any:
     return pytest.mark.parametrize("block", found, ids=lambda block: f"line {block.line}")
+
+
+@pytest.fixture
+def cwd(tmp_path):
+    """A directory with a file to read, for sessions to work in."""
+    directory = tmp_path / "cwd"
+    directory.mkdir()
+    (directory / "README.md").write_text("# Hello\n\nA file to read.\n")
+    return str(directory.resolve())
 
 
 def _bound(record: Any, cwd: str) -> dict[str, Any]:
@@ -52,11 +61,12 @@ def test_every_fenced_block_is_executed_by_one_of_these_tests():
 
 @in_both_framings
 @_each(OVER_SOCKETS)
-async def test_an_example_is_what_happens(block, framing):
-    async with workspace() as cwd, running_daemon() as record:
+async def test_an_example_is_what_happens(block, framing, cwd):
+    async with running_daemon() as record, AsyncExitStack() as stack:
 
         async def connect():
-            return Wire(await anyio.connect_unix(record["unix"]), framing)
+            wire = Wire(await anyio.connect_unix(record["unix"]), framing)
+            return await stack.enter_async_context(wire)
 
         with anyio.fail_after(WAIT_S):
             wire, bound = await connect(), _bound(record, cwd)
@@ -66,42 +76,42 @@ async def test_an_example_is_what_happens(block, framing):
 
 @in_both_framings
 @_each(OVER_STDIO)
-async def test_an_example_of_embedding_is_what_happens_over_pipes(block, framing):
+async def test_an_example_of_embedding_is_what_happens_over_pipes(block, framing, cwd, tmp_path):
     holdfastd = str(Path(sys.executable).with_name("holdfastd"))
-    with tempfile.TemporaryDirectory(prefix="hf") as state:
-        async with workspace() as cwd:
-            process = await anyio.open_process([holdfastd, "--stdio", "--state", state], stderr=None)
-            async with process:
-                assert process.stdin is not None
-                assert process.stdout is not None
-                with anyio.fail_after(WAIT_S):
-                    wire, bound = Wire(StapledByteStream(process.stdin, process.stdout), framing), {"<cwd>": cwd}
-                    await prepare("stdio", wire, bound)
-                    await Conversation(wire, bound).play(steps(block.text))
-                    await process.stdin.aclose()
-                    assert await process.wait() == 0
+    state = str(tmp_path / "state")
+    async with await anyio.open_process([holdfastd, "--stdio", "--state", state], stderr=None) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with anyio.fail_after(WAIT_S):
+            wire = Wire(StapledByteStream(process.stdin, process.stdout), framing)
+            bound = {"<cwd>": cwd}
+            await prepare("stdio", wire, bound)
+            await Conversation(wire, bound).play(steps(block.text))
+            await process.stdin.aclose()
+            assert await process.wait() == 0
 
 
 @_each(BYTES)
-async def test_an_example_in_bytes_is_exactly_those(block):
+async def test_an_example_in_bytes_is_exactly_those(block, cwd):
     framing = block.info.rpartition(" ")[2]
-    async with workspace() as cwd, running_daemon() as record:
+    async with running_daemon() as record:
+        wire = Wire(await anyio.connect_unix(record["unix"]), framing)
         with anyio.fail_after(WAIT_S):
-            wire = Wire(await anyio.connect_unix(record["unix"]), framing)
-            await prepare("initialized", wire, _bound(record, cwd))
-            for mark, data in _directions(block.text):
-                if mark == "→":
-                    await wire.stream.send(data)
-                else:
-                    assert await wire.receive_exactly(len(data)) == data
+            async with wire:
+                await prepare("initialized", wire, _bound(record, cwd))
+                for mark, data in _directions(block.text):
+                    if mark == "→":
+                        await wire.stream.send(data)
+                    else:
+                        assert await wire.receive_exactly(len(data)) == data
 
 
 @_each(RECORDS)
-async def test_the_record_is_the_one_a_daemon_writes(block):
-    async with workspace() as cwd, running_daemon() as record:
-        path = Path(record["unix"]).with_name("daemon-v1.json")
-        match(json.loads(block.text), json.loads(path.read_text()), _bound(record, cwd))
-        assert path.stat().st_mode & 0o777 == 0o600
+async def test_the_record_is_the_one_a_daemon_writes(block, cwd):
+    async with running_daemon() as record:
+        path = anyio.Path(record["unix"]).with_name("daemon-v1.json")
+        match(json.loads(block.text), json.loads(await path.read_text()), _bound(record, cwd))
+        assert (await path.stat()).st_mode & 0o777 == 0o600
 
 
 def _directions(text: str) -> list[tuple[str, bytes]]:

@@ -19,7 +19,7 @@ SCRIPT = """script:
 
 
 async def _watch(client: Client, log: Log, run_id: str) -> None:
-    await client.follow_run(log, run_id)
+    await client.read_to_end(log, run_id)
     client.close()
 
 
@@ -62,7 +62,7 @@ async def test_three_transports_get_the_same_event_bytes() -> None:
             assert by_tcp.bodies == by_lines.bodies
             assert by_headers.bodies == by_lines.bodies
             async with await daemon.connect("tcp") as reader:
-                assert await reader.read_all(session_id) == by_lines.bodies
+                assert await reader.read_log(session_id) == by_lines.bodies
                 header, *exported = await reader.export(session_id)
                 assert json.loads(header)["epoch"] == by_lines.epoch
                 assert [line.encode() for line in exported] == by_lines.bodies
@@ -92,7 +92,8 @@ async def test_a_later_daemon_replays_over_stdio_the_bytes_an_earlier_one_sent_l
         async with running(home, stdio=True) as sidecar:
             async with sidecar.parent() as parent:
                 await parent.initialize(None)
-                replayed = await parent.subscribe(session_id, epoch=live.epoch)
-                await parent.follow(replayed, lambda log: log.caught_up)
+                replayed = await parent.subscribe(session_id)
+                await parent.read_until(lambda: replayed.caught_up)
+                assert replayed.epoch == live.epoch
             assert await sidecar.ended() == 0
             assert replayed.bodies == live.bodies

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import msgspec
-from wire_client import WAIT_S, Batch, Client, Daemon, running, temporary_home
+from wire_client import WAIT_S, Client, Daemon, decode_batch, running, temporary_home
 
 RATE = 20_000
 STOPPED_S = 5
@@ -51,12 +50,12 @@ class Reader:
             await self._moved.wait()
 
     async def read_batch(self) -> None:
-        message = await self.client.next_pushed()
+        message = await self.client.next_message()
         if message.method == "session/lagged":
             self.lagged += 1
         if message.method != "session/events":
             return
-        batch = msgspec.json.decode(message.params, type=Batch)
+        batch = decode_batch(message)
         assert batch.session_id == self._session_id
         assert batch.first == self.cursor + 1, "a gap or a duplicate"
         for seq, body in enumerate(batch.events, batch.first):
@@ -79,7 +78,7 @@ async def _readers(daemon: Daemon, session_id: str, cursor: int, count: int) -> 
     readers: list[Reader] = []
     for _ in range(count):
         client = await daemon.connect()
-        await client.subscribe(session_id, cursor)
+        await client.call("session/subscribe", sessionId=session_id, after=cursor)
         readers.append(Reader(client, session_id, cursor))
     return readers
 
@@ -166,7 +165,7 @@ async def test_a_reader_that_never_reads_changes_nothing_for_the_log() -> None:
             silent = await daemon.connect()
             await silent.send("session/subscribe", sessionId=session_id, after="start")
             await _warm_up(prompter, session_id)
-            bodies = await prompter.read_all(session_id)
+            bodies = await prompter.read_log(session_id)
             assert json.loads(bodies[-1])["type"] == "run_completed"
             assert sum(b'"token_delta"' in body for body in bodies) == 2 * RATE
             assert (await _status(prompter))["hub"]["lagging"] == 1

@@ -5,6 +5,7 @@ which they stood in the frame. Shares no code with the daemon's side of the wire
 """
 
 import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -15,8 +16,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+import termios
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -78,6 +79,10 @@ _message_decoder = msgspec.json.Decoder(Message)
 _batch_decoder = msgspec.json.Decoder(Batch)
 
 
+def decode_batch(message: Message) -> Batch:
+    return _batch_decoder.decode(message.params)
+
+
 class Log:
     """One subscriber's copy of a session's log; each batch must go on where the copy ends."""
 
@@ -88,37 +93,22 @@ class Log:
         self.caught_up = False
         self.bodies: list[bytes] = []
 
-    def take(self, message: Message) -> None:
-        """Take a notification; others than this session's are left alone."""
-        match message.method:
-            case "session/events":
-                self.take_batch(_batch_decoder.decode(message.params))
-            case "session/caughtUp":
-                params = message.decoded_params()
-                if params["sessionId"] == self.session_id:
-                    assert params["head"] == self.cursor
-                    self.caught_up = True
-            case "session/gap" | "session/halted":
-                raise AssertionError(message.decoded_params())
-            case _:
-                pass
-
-    def take_batch(self, batch: Batch) -> None:
-        if batch.session_id != self.session_id:
-            return
+    def take(self, batch: Batch) -> None:
         assert batch.epoch == self.epoch
         assert batch.first == self.cursor + 1, "a gap or a duplicate"
         assert len(batch.events) == batch.last - batch.first + 1, "nothing is filtered here"
         self.bodies.extend(bytes(body) for body in batch.events)
         self.cursor = batch.last
 
-    def events(self, after: int = 0) -> list[dict[str, Any]]:
-        """Decode the events after a seq."""
-        start = self.cursor - len(self.bodies)
-        return [json.loads(body) for body in self.bodies[max(0, after - start) :]]
+    def reach_head(self, head: int) -> None:
+        assert head == self.cursor
+        self.caught_up = True
 
-    def types(self, after: int = 0) -> list[str]:
-        return [event["type"] for event in self.events(after)]
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for body in self.bodies]
+
+    def types(self) -> list[str]:
+        return [event["type"] for event in self.events()]
 
 
 class Client:
@@ -134,7 +124,8 @@ class Client:
         self.reading = reading
         self.writing = writing
         self.framing: Framing = framing
-        self.pushed: deque[Message] = deque()
+        self.logs: dict[str, Log] = {}  # What is subscribed to, by session.
+        self.notifications: list[Message] = []  # All others.
         self.limits: dict[str, Any] = {}
         self._buffer = bytearray()
         self._ids = itertools.count(1)
@@ -160,7 +151,18 @@ class Client:
             for descriptor in {self.reading, self.writing}:
                 os.close(descriptor)
 
+    def end_writing(self) -> None:
+        """Close the writing end of a pair of pipes; the other goes on."""
+        assert self.writing != self.reading
+        os.close(self.writing)
+        self.writing = self.reading
+
     # Bytes ---------------------------------------------------------------------------------------------
+
+    def unread_bytes(self) -> int:
+        """Give how much the kernel holds for this client."""
+        answer = fcntl.ioctl(self.reading, termios.FIONREAD, b"\0\0\0\0")
+        return int.from_bytes(answer, sys.byteorder)
 
     async def write(self, data: bytes) -> None:
         """Write all of it.
@@ -233,37 +235,44 @@ class Client:
         call = {"jsonrpc": "2.0", "id": call_id, "method": method, "params": params}
         return json.dumps(call, ensure_ascii=False, separators=(",", ":")).encode()
 
+    async def read_one(self) -> None:
+        """Read a message: what is about a log goes there, the rest is kept."""
+        message = await self.next_message()
+        if message.method is None:
+            assert message.id is not None, message.error
+            assert message.id not in self._answers, "answered twice"
+            self._answers[message.id] = message
+        elif message.method == "session/events":
+            batch = decode_batch(message)
+            if (log := self.logs.get(batch.session_id)) is not None:
+                log.take(batch)
+        elif message.method == "session/caughtUp":
+            params = message.decoded_params()
+            if (log := self.logs.get(params["sessionId"])) is not None:
+                log.reach_head(params["head"])
+        else:
+            assert message.method not in {"session/gap", "session/halted"}, message.decoded_params()
+            self.notifications.append(message)
+
     async def answer(self, call_id: int | str) -> Any:
-        """Read on until a call is answered; notifications on the way are kept in `pushed`.
+        """Read on until a call is answered.
 
         Raises:
             CallError: it was refused.
         """
+        return json.loads(await self.raw_answer(call_id))
+
+    async def raw_answer(self, call_id: int | str) -> bytes:
+        """As `answer`, without decoding."""
         while call_id not in self._answers:
-            message = await self.next_message()
-            if message.method is not None:
-                self.pushed.append(message)
-            else:
-                assert message.id is not None, message.error
-                assert message.id not in self._answers, "answered twice"
-                self._answers[message.id] = message
+            await self.read_one()
         message = self._answers.pop(call_id)
         if message.error is not None:
             raise CallError(message.error)
-        return json.loads(bytes(message.result))
+        return bytes(message.result)
 
     async def call(self, method: str, **params: Any) -> Any:
         return await self.answer(await self.send(method, **params))
-
-    async def next_pushed(self) -> Message:
-        """Give the next notification, one kept from before first."""
-        while not self.pushed:
-            message = await self.next_message()
-            if message.method is not None:
-                return message
-            assert message.id is not None
-            self._answers[message.id] = message
-        return self.pushed.popleft()
 
     # Conversations -------------------------------------------------------------------------------------
 
@@ -282,53 +291,56 @@ class Client:
     async def create_session(self, cwd: Path, **settings: Any) -> str:
         return (await self.call("session/create", cwd=str(cwd), **settings))["sessionId"]
 
-    async def subscribe(self, session_id: str, after: int | Literal["start"] = "start", **more: Any) -> Log:
-        """Subscribe from a seq; events come with `follow`."""
-        result = await self.call("session/subscribe", sessionId=session_id, after=after, **more)
-        cursor = 0 if after == "start" else after
-        assert result["from"] == cursor + 1
-        return Log(session_id, result["epoch"], cursor)
+    async def subscribe(self, session_id: str, after: int = 0) -> Log:
+        """Subscribe; give the log, which fills as this client reads."""
+        log = Log(session_id, "", after)
+        await self.resume(log)
+        return log
+
+    async def resume(self, log: Log) -> None:
+        """Subscribe from where a log ends, maybe a log of another connection."""
+        epoch = {"epoch": log.epoch} if log.epoch else {}
+        result = await self.call("session/subscribe", sessionId=log.session_id, after=log.cursor, **epoch)
+        assert result["from"] == log.cursor + 1
+        assert log.epoch in {"", result["epoch"]}
+        log.epoch, log.caught_up = result["epoch"], False
+        self.logs[log.session_id] = log
 
     async def prompt(self, session_id: str, text: str, **more: Any) -> Any:
         content = [{"type": "text", "text": text}]
         return await self.call("session/prompt", sessionId=session_id, content=content, **more)
 
-    async def follow(self, log: Log, until: Callable[[Log], bool]) -> None:
-        """Read into a log until something holds of it."""
-        while not until(log):
-            log.take(await self.next_pushed())
+    async def read_until(self, true: Callable[[], bool]) -> None:
+        """Read until something holds."""
+        while not true():
+            await self.read_one()
 
-    async def follow_run(self, log: Log, run_id: str) -> dict[str, Any]:
-        """Read into a log until a run has ended; give its terminal event."""
+    async def read_to_event(self, log: Log, run_id: str, types: Collection[str]) -> dict[str, Any]:
+        """Read until a log has an event of the run with one of the types; give the first such event."""
         looked = 0
         while True:
             for body in log.bodies[looked:]:
                 looked += 1
                 event = json.loads(body)
-                if event["type"] in TERMINAL and event["runId"] == run_id:
+                if event["type"] in types and event["runId"] == run_id:
                     return event
-            log.take(await self.next_pushed())
+            await self.read_one()
 
-    async def read_all(self, session_id: str) -> list[bytes]:
+    async def read_to_end(self, log: Log, run_id: str) -> dict[str, Any]:
+        """Read until a run has ended; give its terminal event."""
+        return await self.read_to_event(log, run_id, TERMINAL)
+
+    async def read_log(self, session_id: str) -> list[bytes]:
         """Read a whole log page by page, without a subscription."""
         bodies: list[bytes] = []
         after, more = 0, True
         while more:
             call_id = await self.send("session/read", sessionId=session_id, after=after, limit=1000)
-            page = await self._raw_page(call_id)
+            page = msgspec.json.decode(await self.raw_answer(call_id), type=_Page)
             assert page.first == after + 1
             bodies.extend(bytes(body) for body in page.events)
             after, more = page.last, page.more
         return bodies
-
-    async def _raw_page(self, call_id: int) -> "_Page":
-        while call_id not in self._answers:
-            message = await self.next_message()
-            if message.method is not None:
-                self.pushed.append(message)
-            elif message.id is not None:
-                self._answers[message.id] = message
-        return msgspec.json.decode(self._answers.pop(call_id).result, type=_Page)
 
     async def export(self, session_id: str) -> list[str]:
         """Give a session's whole export, line by line."""
@@ -399,6 +411,12 @@ class Daemon:
         os.set_blocking(reading, False)
         os.set_blocking(writing, False)
         return Client(reading, writing, framing)
+
+    def logged_errors(self) -> list[str]:
+        """Give what the daemon wrote down as its own faults."""
+        log = self.home / "state" / "daemon.log"
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        return [line for line in lines if " ERROR " in line or " CRITICAL " in line]
 
     def rss_bytes(self) -> int:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1])

@@ -203,6 +203,7 @@ class TappedStore:
         self.inner = store
         self.before: Tap = lambda _appends: None
         self.after: Tap = lambda _appends: None
+        self.before_probe: Callable[[], None] = lambda: None
         self.appended: list[list[Append]] = []  # Transactions that were stored.
 
     def __getattr__(self, name: str) -> Any:
@@ -213,6 +214,10 @@ class TappedStore:
         self.inner.append(appends)
         self.appended.append(list(appends))
         self.after(appends)
+
+    def probe(self) -> None:
+        self.before_probe()
+        self.inner.probe()
 
 
 class Gate:

@@ -262,7 +262,7 @@ class MemoryStore:
             for name, row in runs.items()
             if (name == run if run is not None else row["prompt"] == prompt)
         ]
-        return min(found, key=lambda row: row.seq_start, default=None)
+        return max(found, key=lambda row: row.seq_start, default=None)
 
     def find_prompt_status(self, session: SessionKey, prompt: str) -> PromptStatus | None:
         message = self._medium.logs[session].tables["messages"].get(prompt)

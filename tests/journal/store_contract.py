@@ -463,14 +463,14 @@ class StoreContract:
         assert store.find_run(key, run="r2") is None
         assert store.find_run(key, prompt="p2") is None
 
-    def test_the_first_run_that_carried_a_prompt_is_the_one_found_by_it(self, store: Store) -> None:
+    def test_the_last_run_that_carried_a_prompt_is_the_one_found_by_it(self, store: Store) -> None:
         again = events.RunStarted(run_id="r2", prompt_id="p1", agent="chat", model="m", continues="r1")
         key = create(
             store, changes=changes_of(prompt("p1"), run_started("r1", "p1"), run_completed("r1"), again)
         )
         found = store.find_run(key, prompt="p1")
         assert found is not None
-        assert found.run == "r1"
+        assert found.run == "r2"
 
     def test_a_prompt_no_run_carried_is_queued_or_removed(self, store: Store) -> None:
         removed = events.PromptRemoved(prompt_id="p2", reason="cleared")

@@ -28,7 +28,7 @@ from holdfast_daemon.journal.journal import Journal
 from holdfast_daemon.journal.pending import Group
 from holdfast_daemon.journal.store import InsertKey
 from holdfast_protocol import events
-from holdfast_protocol.errors import CursorInvalid, TooLarge
+from holdfast_protocol.errors import CursorInvalid, StorageUnavailable, TooLarge
 
 KIB = 1024
 
@@ -60,7 +60,7 @@ async def is_waiting(work: Callable[[], Any], tasks: anyio.abc.TaskGroup) -> any
     return done
 
 
-# Emit and commit -----------------------------------------------------------------------------------------
+# Emit and commit ---------------------------------------------------------------------------------------
 
 
 async def test_emit_returns_before_the_disk_and_commit_after_it(store: TappedStore) -> None:
@@ -159,7 +159,7 @@ async def test_the_clock_labels_events_and_orders_nothing(store: TappedStore) ->
     assert len({row.at for row in rows}) > 2
 
 
-# Group commit and its limits ------------------------------------------------------------------------------
+# Group commit and its limits ---------------------------------------------------------------------------
 
 
 async def test_what_waits_during_a_transaction_goes_together_into_the_next(store: TappedStore) -> None:
@@ -293,7 +293,7 @@ async def test_sessions_that_found_no_room_come_first_the_next_time(store: Tappe
     assert sorted(order[7:14]) == sorted(keys)
 
 
-# Memory ----------------------------------------------------------------------------------------------------
+# Memory ------------------------------------------------------------------------------------------------
 
 
 async def test_emit_waits_for_the_disk_once_so_much_is_uncommitted(store: TappedStore) -> None:
@@ -392,7 +392,7 @@ async def test_a_delta_over_the_limit_is_refused_like_any_event(store: TappedSto
         assert kept.log.head == 3
 
 
-# Reading ---------------------------------------------------------------------------------------------------
+# Reading -----------------------------------------------------------------------------------------------
 
 
 async def test_a_cursor_is_checked_against_head_and_epoch(store: TappedStore) -> None:
@@ -408,7 +408,7 @@ async def test_a_cursor_is_checked_against_head_and_epoch(store: TappedStore) ->
             assert (data.head, data.oldest, data.epoch) == (2, 1, kept.log.epoch)
 
 
-# Statistics, beginning and end ------------------------------------------------------------------------------
+# Statistics, beginning and end -------------------------------------------------------------------------
 
 
 async def test_statistics_count_what_was_done_and_what_waits(store: TappedStore) -> None:
@@ -470,6 +470,40 @@ async def test_a_bug_in_an_owner_ends_the_journal_and_does_not_hang_it(store: Ta
     with anyio.fail_after(WAIT_S), pytest.raises(ExceptionGroup) as caught:
         await emit_and_wait()
     assert caught.group_contains(AssertionError, match="cannot happen")
+
+
+async def test_nobody_waits_for_a_journal_that_has_ended(store: TappedStore) -> None:
+    def fail(_committed: list[Any]) -> None:
+        raise AssertionError("cannot happen")
+
+    gate = gated(store)
+    refused: list[str] = []
+
+    async def commit_to_the_end(world: World, log: Any) -> None:
+        with anyio.CancelScope(shield=True):
+            try:
+                await world.journal.commit(log, notice())
+            except StorageUnavailable as error:
+                refused.append(error.message)
+
+    async def emit_and_wait() -> None:
+        async with running(store) as world, anyio.create_task_group() as tasks:
+            first, second = await world.session("a"), await world.session("b")
+            first.owner.on_committed = fail
+            world.journal.emit_nowait(first.log, notice())
+            world.journal.emit_nowait(second.log, notice())
+            await gate.reached()
+            tasks.start_soon(commit_to_the_end, world, second.log)
+            await anyio.wait_all_tasks_blocked()
+            gate.open()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                await commit_to_the_end(world, first.log)
+
+    with anyio.fail_after(WAIT_S), pytest.raises(ExceptionGroup):
+        await emit_and_wait()
+    assert refused == ["The journal has ended."] * 2
 
 
 async def test_a_log_is_flushed_when_nothing_of_it_is_pending_or_under_way(store: TappedStore) -> None:

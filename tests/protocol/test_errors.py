@@ -1,4 +1,4 @@
-"""The error table (PROTOCOL.md, "Errors"; design: the codes and `data.kind`)."""
+"""The error table (PROTOCOL.md, "Errors")."""
 
 import re
 

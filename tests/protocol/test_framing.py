@@ -1,4 +1,4 @@
-"""Frames on a byte stream (PROTOCOL.md, "Framing"; design: JSON lines and `Content-Length` headers)."""
+"""Frames on a byte stream (PROTOCOL.md, "Framing")."""
 
 from itertools import pairwise
 

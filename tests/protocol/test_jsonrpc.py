@@ -1,4 +1,4 @@
-"""JSON-RPC envelopes: every rule of PROTOCOL.md, "Discipline" (design: JSON-RPC 2.0, strictly)."""
+"""JSON-RPC envelopes: every rule of PROTOCOL.md, "Discipline"."""
 
 import json
 import re

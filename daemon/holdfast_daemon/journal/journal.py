@@ -107,7 +107,13 @@ class SessionLog:
             problem = f"The cursor {cursor} is before the oldest event {self.oldest}."
         else:
             return
-        raise CursorInvalid(problem, id=self.session_id, head=self.head, oldest=self.oldest, epoch=self.epoch)
+        raise self.cursor_invalid(problem)
+
+    def cursor_invalid(self, problem: str, *, path: str | None = None) -> CursorInvalid:
+        """Give the refusal of a cursor, with what there is to read."""
+        return CursorInvalid(
+            problem, id=self.session_id, head=self.head, oldest=self.oldest, epoch=self.epoch, path=path
+        )
 
     async def wait_for_space(self, bytes_max: int) -> None:
         """Wait while more than `bytes_max` are uncommitted, or a blocking subscriber holds the session."""
@@ -161,7 +167,7 @@ class Journal:
         self._halted: dict[SessionLog, None] = {}
         self._wake = anyio.Event()
         self._fault = anyio.Event()
-        self._writing = False
+        self._transaction: list[tuple[SessionLog, Taken]] = []  # The one under way.
         self._stopped = False  # The pump has ended: nothing is written any more.
         self._settlement = anyio.Event()  # Replaced after each transaction.
         self._committed = self._transactions = self._merged = self._bytes = self._failures = 0
@@ -200,6 +206,8 @@ class Journal:
 
     def _add(self, log: SessionLog, group: Group) -> None:
         log.check()
+        if self._stopped:
+            raise _ended()
         limit = self.limits.event_bytes_max
         if group.has_event_over(limit):
             raise TooLarge(f"An event is at most {limit} bytes.", limit="event_bytes_max", limit_value=limit)
@@ -353,11 +361,20 @@ class Journal:
                     else:
                         self._wake = anyio.Event()
         finally:
-            self._stopped = True
-            self._settlement.set()
+            self._abandon()
+
+    def _abandon(self) -> None:
+        """Leave nobody waiting: after an orderly end there is nobody, after a bug there may be."""
+        self._stopped = True
+        groups = [group for _, taken in self._transaction for group, _ in taken.groups]
+        for log in self._ready:
+            groups += log.pending.clear()
+        for group in groups:
+            group.settle(0, _ended())
+        self._settlement.set()
 
     async def _idle(self) -> None:
-        while (self._ready or self._writing) and not self._stopped:
+        while (self._ready or self._transaction) and not self._stopped:
             await self._settlement.wait()
 
     def _take(self) -> list[tuple[SessionLog, Taken]]:
@@ -394,7 +411,7 @@ class Journal:
         return transaction
 
     async def _write(self, transaction: list[tuple[SessionLog, Taken]]) -> None:
-        self._writing = True
+        self._transaction = transaction
         try:
             await self._writer.call(self.store.append, [taken.append for _, taken in transaction])
         except StoreError:
@@ -405,7 +422,7 @@ class Journal:
             self._transactions += 1
             for log, taken in transaction:
                 self._settle(log, taken)
-        self._writing = False
+        self._transaction = []
         self._settlement.set()
         self._settlement = anyio.Event()
 
@@ -472,3 +489,7 @@ class Journal:
 
 def _unavailable(error: StoreError) -> StorageUnavailable:
     return StorageUnavailable(f"The store does not answer ({error.kind}): {error}")
+
+
+def _ended() -> StorageUnavailable:
+    return StorageUnavailable("The journal has ended.")

@@ -88,7 +88,9 @@ class Group:
         return any(len(body) + _PLACE_BYTES > bytes_max for body in bodies)
 
     def settle(self, last_seq: int, error: RpcError | None = None) -> None:
-        """Say how it ended, once."""
+        """Say how it ended; the first word counts."""
+        if self._done is not None and self._done.is_set():
+            return
         self.last_seq = last_seq
         self.error = error
         if self._done is not None:

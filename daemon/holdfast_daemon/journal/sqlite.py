@@ -143,8 +143,8 @@ class SQLiteStore:
         self._truncate_bytes = truncate_bytes
         self._statements: dict[tuple[str, tuple[str, ...]], str] = {}
         path = str(directory / "journal.db")
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         with _errors():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             self._writer = _open_writer(path)
             self._page_bytes = int(_one(self._writer, "PRAGMA page_size"))
             self._writer.set_wal_hook(self._wal_grew)
@@ -453,7 +453,7 @@ class SQLiteStore:
         column, value = ("id", run) if run is not None else ("prompt", prompt)
         rows = self._select(
             "SELECT id, prompt, status, seq_start, seq_end FROM runs"  # noqa: S608 - one of two names
-            f" WHERE session = ? AND {column} = ? ORDER BY seq_start LIMIT 1",
+            f" WHERE session = ? AND {column} = ? ORDER BY seq_start DESC LIMIT 1",
             (session, value),
         )
         return RunRow(*rows[0]) if rows else None

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import stat
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,8 @@ _NETWORK_FILE_SYSTEMS: Final = frozenset(
         "fuse.s3fs",
     }
 )
+
+_OCTAL: Final = re.compile(r"\\([0-7]{3})")  # How the kernel writes a space in a path, for example.
 
 
 class StateDirError(Exception):
@@ -97,15 +100,24 @@ def check_private(path: Path) -> None:
 def _file_system(path: Path) -> str:
     """Name the file system a path is on; empty where the kernel does not tell."""
     try:
-        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+        mounts = os.fsdecode(Path("/proc/self/mounts").read_bytes())
     except OSError:
         return ""
-    resolved = str(path.resolve())
+    return file_system_of(str(path.resolve()), mounts)
+
+
+def file_system_of(path: str, mounts: str) -> str:
+    """Name the file system a resolved path is on; empty if it is on none.
+
+    Args:
+        path: absolute, without links.
+        mounts: lines as in /proc/self/mounts.
+    """
     best, kind = "", ""
-    for line in mounts:
-        _, point, mounted_kind, *_ = line.split(" ")
-        point = point.encode().decode("unicode_escape")  # Spaces stand as \040.
-        inside = resolved == point or resolved.startswith(point.rstrip("/") + "/")
+    for line in filter(None, mounts.split("\n")):
+        _, escaped, mounted_kind, *_ = line.split(" ")
+        point = _OCTAL.sub(lambda found: chr(int(found[1], 8)), escaped)
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, mounted_kind
     return kind

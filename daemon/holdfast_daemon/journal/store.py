@@ -269,7 +269,7 @@ class Store(Protocol):
     def find_run(
         self, session: SessionKey, *, run: str | None = None, prompt: str | None = None
     ) -> RunRow | None:
-        """Give a run by its id or by the prompt it carried."""
+        """Give a run by its id, or the last one that carried a prompt: a continued run carries it too."""
         ...
 
     def find_prompt_status(self, session: SessionKey, prompt: str) -> PromptStatus | None:

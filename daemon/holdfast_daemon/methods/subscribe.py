@@ -7,7 +7,7 @@ from holdfast_daemon.journal.store import Page
 from holdfast_daemon.methods.services import Caller, Reply, Services
 from holdfast_daemon.sessions.session import Session
 from holdfast_protocol import events
-from holdfast_protocol.errors import CursorInvalid, Forbidden, InvalidParams
+from holdfast_protocol.errors import Forbidden, InvalidParams
 from holdfast_protocol.methods.subscribe import (
     SessionReadParams,
     SessionReadResult,
@@ -113,7 +113,7 @@ async def _read_run(
         raise InvalidParams("A run is read forwards: give `after`.", path="$.before")
     after = max(params.after or 0, row.seq_start - 1)
     if after > last:
-        raise CursorInvalid(f"The run ends at {last}.", head=head, epoch=session.log.epoch)
+        raise session.log.cursor_invalid(f"The run ends at {last}.")
     page = await services.journal.read(
         session.log,
         after,

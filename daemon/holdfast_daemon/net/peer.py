@@ -141,6 +141,7 @@ class Peer(asyncio.Protocol):
         self._transport: Transport | None = None
         self._handshake: asyncio.TimerHandle | None = None
         self._calls: dict[Id, _Call] = {}
+        self._unbegun = 0  # Calls that were read, and whose tasks have not had their first turn.
         self._reading_paused = False
 
     @property
@@ -254,16 +255,36 @@ class Peer(asyncio.Protocol):
             )
             self.write(self._connection.error(request.id, error))
             return
+        if request.method in URGENT_METHODS:
+            self._serve_urgent(request)
+        else:
+            self._start(request)
+
+    def _serve_urgent(self, request: Request) -> None:
+        """Answer at once; but a cancel read right behind a prompt has to find it begun."""
+        if self._unbegun:  # The loop begins what is ready in order: this comes behind those, before all else.
+            asyncio.get_running_loop().call_soon(self._serve_now, request)
+        else:
+            self._serve_now(request)
+
+    def _serve_now(self, request: Request) -> None:
+        if self._transport is None:  # Lost while this waited for its turn.
+            return
         try:
             result = self._service.immediate(self, request.method, request.params)
         except RpcError as error:
             self.write(self._connection.error(request.id, error))
             return
-        if result is not None:
+        if result is None:
+            self._start(request)
+        else:
             self.write(self._connection.result(request.id, result))
-            return
+
+    def _start(self, request: Request) -> None:
+        """Serve a call that may wait, in a task of its own."""
         scope = anyio.CancelScope()
         self._calls[request.id] = _Call(scope, request.method)
+        self._unbegun += 1
         self._tasks.start_soon(self._call, request, scope)
 
     def _initialize(self, request: Request) -> None:
@@ -278,6 +299,7 @@ class Peer(asyncio.Protocol):
 
     async def _call(self, request: Request, scope: anyio.CancelScope) -> None:
         """Serve one call in its own task; answered once, whatever happens."""
+        self._unbegun -= 1
         after: Callable[[], None] | None = None
         error: RpcError = RequestCancelled("The call was cancelled.")
         answer: Answer | None = None

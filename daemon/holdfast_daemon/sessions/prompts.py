@@ -7,7 +7,7 @@ import msgspec
 from holdfast_daemon.sessions.commands import Prompt
 from holdfast_protocol import events
 from holdfast_protocol.content import ContentBlock
-from holdfast_protocol.errors import Busy, Conflict, InvalidParams, Overloaded
+from holdfast_protocol.errors import Busy, Conflict, InvalidParams, Overloaded, TooLarge
 from holdfast_protocol.events import Mode
 from holdfast_protocol.view import View
 
@@ -46,10 +46,10 @@ def check_size(content: tuple[ContentBlock, ...], bytes_max: int) -> None:
     """Refuse a prompt that is over `bytes_max` of JSON.
 
     Raises:
-        InvalidParams: naming the limit.
+        TooLarge: naming the limit.
     """
     if len(msgspec.json.encode(content)) > bytes_max:
-        raise InvalidParams(
+        raise TooLarge(
             f"A prompt's content is at most {bytes_max} bytes of JSON.",
             path="$.content",
             limit="prompt_bytes_max",

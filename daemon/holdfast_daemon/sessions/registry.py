@@ -31,7 +31,7 @@ from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.sessions.session import Session, SessionGone
 from holdfast_protocol import events
-from holdfast_protocol.errors import Conflict, CursorInvalid, NotFound, StorageUnavailable
+from holdfast_protocol.errors import Conflict, NotFound, StorageUnavailable
 from holdfast_protocol.methods.daemon import SessionStatistics
 from holdfast_protocol.methods.session import (
     SessionCreateResult,
@@ -226,7 +226,7 @@ class Registry:
         """
         upto = source.log.head if at_seq is None else at_seq
         if upto > source.log.head:
-            raise CursorInvalid("There is no such event.", head=source.log.head, path="$.at")
+            raise source.log.cursor_invalid("There is no such event.", path="$.at")
         await self._check_free(session_id)
         info = source.info()
         epoch, at = token_hex(8), self._journal.now()

@@ -141,7 +141,7 @@ METHODS: tuple[Method, ...] = (
         direction="call",
         params=SessionSubscribeParams,
         result=SessionSubscribeResult,
-        errors=("not_found", "cursor_invalid", "storage_unavailable"),
+        errors=("not_found", "conflict", "cursor_invalid", "storage_unavailable"),
         role="observer",
         summary="Follow a session from a cursor; replaces this connection's earlier subscription to it.",
     ),
