@@ -190,6 +190,9 @@ def _session_started(view: View, event: events.SessionStarted) -> None:
 
 
 def _session_updated(view: View, event: events.SessionUpdated) -> None:
+    if event.run_id is not None and view.run is not None:
+        view.run.started = msgspec.structs.replace(view.run.started, mode=event.mode)
+        return
     names = ("title", "archived", "agent", "thinking", "mode", "unattended", "roots", "meta", "forked_from")
     changes = {name: value for name in names if (value := getattr(event, name)) is not None}
     _change_settings(view, **changes)

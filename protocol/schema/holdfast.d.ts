@@ -1292,7 +1292,11 @@ export interface SessionUpdateParams {
   key?: string | null;
 }
 
-/** Settings changed; an absent member did not change. */
+/**
+ * Settings changed; an absent member did not change.
+ *
+ * With a `runId`, only `mode` is given, and it is that of the run, which had one of its own.
+ */
 export interface SessionUpdated {
   type: "session_updated";
   seq: number;

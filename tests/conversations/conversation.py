@@ -251,14 +251,12 @@ class Conversation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         title: the promise, as a sentence.
-        unsafe_shell: the daemon offers the shell tool.
         files: files below `$cwd`, by path.
         logs_errors: the daemon may write errors into its own log: it is being hurt.
         steps: what happens, as typed values.
     """
 
     title: str
-    unsafe_shell: bool = False
     files: dict[str, str] = {}
     logs_errors: bool = False
     steps: list[Any]

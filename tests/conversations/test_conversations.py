@@ -26,13 +26,9 @@ async def test_a_conversation_goes_as_its_file_says(
         async with anyio.create_task_group() as tasks:
             daemon: InProcessDaemon | ProcessDaemon
             if conversation.needs_process or wire.transport == "stdio":
-                daemon = stack.enter_context(
-                    ProcessDaemon(
-                        home, stdio=wire.transport == "stdio", unsafe_shell=conversation.unsafe_shell
-                    )
-                )
+                daemon = stack.enter_context(ProcessDaemon(home, stdio=wire.transport == "stdio"))
             else:
-                daemon = InProcessDaemon(home, tasks, unsafe_shell=conversation.unsafe_shell)
+                daemon = InProcessDaemon(home, tasks)
             await Runner(conversation, World(wire, home, daemon)).run()
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     errors += home.logged_errors()

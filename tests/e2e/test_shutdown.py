@@ -94,7 +94,7 @@ async def test_a_second_sigterm_ends_a_daemon_that_is_still_stopping() -> None:
     """The first one is held up by a tool that ignores SIGTERM; the second one does not wait for it."""
     mark = _mark()
     with temporary_home() as home, anyio.fail_after(WAIT_S):
-        async with running(home, "--unsafe-shell") as daemon, await daemon.connect() as client:
+        async with running(home) as daemon, await daemon.connect() as client:
             log = await _shell(client, daemon, f"trap '' TERM; echo ready; sleep {mark}")
             daemon.signal(signal.SIGTERM)
             await _until_state(client, "stopping")
@@ -207,6 +207,10 @@ async def _shell(client: Client, daemon: Daemon, command: str) -> Log:
     log = await client.subscribe(await client.create_session(daemon.work))
     call: dict[str, Any] = {"tool": "shell", "input": {"command": command}}
     started = await client.prompt(log.session_id, f"script:\n  - call: {json.dumps(call)}\n")
+    request = await client.read_to_event(log, started["runId"], {"request_opened"})
+    await client.call(
+        "request/respond", sessionId=log.session_id, requestId=request["requestId"], outcome="allow"
+    )
     await client.read_to_event(log, started["runId"], {"tool_output"})
     return log
 
@@ -237,7 +241,7 @@ async def _refused(client: Client, kind: str, method: str, **params: Any) -> Non
 async def test_a_killed_daemon_leaves_no_tool_process_behind(command: str) -> None:
     mark = _mark()
     with temporary_home() as home, anyio.fail_after(WAIT_S):
-        async with running(home, "--unsafe-shell") as daemon, await daemon.connect() as client:
+        async with running(home) as daemon, await daemon.connect() as client:
             log = await _shell(client, daemon, command.format(mark=mark))
             assert _sleepers(mark)
             await daemon.kill()

@@ -88,7 +88,7 @@ async def ignore(text: str) -> None:
 
 
 def context(output: Callable[[str], Awaitable[None]] = ignore) -> ToolContext:
-    return ToolContext(cwd="/w", roots=("/w",), env={}, output=output)
+    return ToolContext(tool_call_id="c1", cwd="/w", roots=("/w",), env={}, output=output)
 
 
 def executor(act: Callable[[str, ToolContext], Awaitable[str]] = echo, **limits: Any) -> Executor:

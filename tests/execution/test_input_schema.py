@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
+from holdfast_daemon.config import ExecutionLimits
 from holdfast_daemon.execution.input_schema import BadInput, convert_input, input_schema, parse_input
 from holdfast_daemon.tools.builtin import builtin_tools
 
@@ -46,7 +47,7 @@ def test_a_type_that_refers_to_itself_is_refused() -> None:
         input_schema(Loop)
 
 
-@pytest.mark.parametrize("tool", builtin_tools(unsafe_shell=True), ids=lambda tool: tool.name)
+@pytest.mark.parametrize("tool", builtin_tools(ExecutionLimits()), ids=lambda tool: tool.name)
 def test_the_schemas_of_the_built_in_tools_are_valid(tool) -> None:
     schema = input_schema(tool.input_type)
     jsonschema_rs.meta.validate(schema)

@@ -105,13 +105,10 @@ class InProcessDaemon:
     Args:
         home: where it lives.
         tasks: where it runs; the test's own.
-        unsafe_shell: whether it offers the shell tool.
     """
 
-    def __init__(self, home: Home, tasks: TaskGroup, *, unsafe_shell: bool = False) -> None:
-        self._config = Config(
-            state_dir=str(home.state), runtime_dir=str(home.runtime), tcp=0, unsafe_shell=unsafe_shell
-        )
+    def __init__(self, home: Home, tasks: TaskGroup) -> None:
+        self._config = Config(state_dir=str(home.state), runtime_dir=str(home.runtime), tcp=0)
         self._tasks = tasks
         self._app: App | None = None
         self._endpoint: Endpoint | None = None
@@ -157,15 +154,13 @@ class ProcessDaemon:
     Args:
         home: where it lives.
         stdio: whether it is a sidecar.
-        unsafe_shell: whether it offers the shell tool.
 
     Use as a context manager: whatever is left of it is killed at the end.
     """
 
-    def __init__(self, home: Home, *, stdio: bool = False, unsafe_shell: bool = False) -> None:
+    def __init__(self, home: Home, *, stdio: bool = False) -> None:
         self._home = home
         self._stdio = stdio
-        self._unsafe_shell = unsafe_shell
         self._process: subprocess.Popen[bytes] | None = None
         self._link: Link | None = None
         self._endpoint: Endpoint | None = None
@@ -220,14 +215,13 @@ class ProcessDaemon:
         resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (hard if bytes_max is None else bytes_max, hard))
 
     def _command(self, ready_end: int) -> list[str]:
-        flags = (["--stdio"] if self._stdio else []) + (["--unsafe-shell"] if self._unsafe_shell else [])
         return [
             str(Path(sys.executable).with_name("holdfastd")),
             *("--state", str(self._home.state)),
             *("--runtime", str(self._home.runtime)),
             *("--ready-fd", str(ready_end)),
             "--tcp",
-            *flags,
+            *(["--stdio"] if self._stdio else []),
         ]
 
     def _spawn(self) -> int:

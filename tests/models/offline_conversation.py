@@ -101,7 +101,13 @@ async def _call(executor: Executor, call: ToolCallPart, cwd: Path) -> ToolResult
     prepared = executor.prepare(call.tool, call.input_json, str(cwd))
     if not isinstance(prepared, PreparedCall):
         return _failed(call, prepared.error.message)
-    context = ToolContext(cwd=str(cwd), roots=(str(cwd),), env={"PATH": "/usr/bin:/bin"}, output=_ignore)
+    context = ToolContext(
+        tool_call_id=call.tool_call_id,
+        cwd=str(cwd),
+        roots=(str(cwd),),
+        env={"PATH": "/usr/bin:/bin"},
+        output=_ignore,
+    )
     outcome = await executor.session().run(prepared, context)
     if not isinstance(outcome, ToolResult):
         return _failed(call, outcome.message)

@@ -32,12 +32,12 @@ from holdfast_protocol.events import Cost
 
 @pytest.fixture
 def executor() -> Executor:
-    return Executor(builtin_tools(unsafe_shell=True), ExecutionLimits())
+    return Executor(builtin_tools(ExecutionLimits()), ExecutionLimits())
 
 
 @pytest.fixture
 def shell_less() -> Executor:
-    return Executor(builtin_tools(unsafe_shell=False), ExecutionLimits())
+    return Executor(builtin_tools(ExecutionLimits()), ExecutionLimits())
 
 
 def last_text(messages: list) -> str:

@@ -91,7 +91,7 @@ async def test_actions_play_in_the_order_in_which_they_stand() -> None:
 async def test_the_place_in_a_script_is_the_number_of_responses_since_its_prompt(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x\n")
     text = script("- call: {tool: read, input: {path: f}}", "- call: {tool: read, raw: '{'}", "- text: done")
-    executor = Executor(builtin_tools(unsafe_shell=False), ExecutionLimits())
+    executor = Executor(builtin_tools(ExecutionLimits()), ExecutionLimits())
     messages = await converse(text, executor, tmp_path)
     assert len(messages) == 6
     assert [part.is_error for part in messages[2].results] == [False]

@@ -8,15 +8,9 @@ import pytest
 from tool_calls import Called, call, runs_with
 
 from holdfast_daemon.config import ExecutionLimits
-from holdfast_daemon.tools.builtin import builtin_tools
 from holdfast_daemon.tools.shell import SHOWN_BYTES_MAX, ShellInput, ShellTool
 
 TOOL = ShellTool(ExecutionLimits(grace_s=0.1))
-
-
-def test_the_shell_is_offered_only_where_it_is_asked_for() -> None:
-    assert [tool.name for tool in builtin_tools(unsafe_shell=False)] == ["read"]
-    assert [tool.name for tool in builtin_tools(unsafe_shell=True)] == ["read", "shell"]
 
 
 async def test_a_command_runs_in_the_sessions_directory_and_both_streams_are_shown(tmp_path: Path) -> None:

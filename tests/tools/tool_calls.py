@@ -1,6 +1,7 @@
 """Calls a tool through the executor, as a session does."""
 
 import contextlib
+import copy
 from pathlib import Path
 
 import anyio
@@ -9,6 +10,7 @@ import msgspec
 from holdfast_daemon.config import ExecutionLimits
 from holdfast_daemon.execution.executor import Executor, PreparedCall
 from holdfast_daemon.tools.base import Tool, ToolContext, ToolResult
+from holdfast_daemon.tools.builtin import builtin_tools
 from holdfast_protocol.content import TextBlock
 from holdfast_protocol.events import ErrorInfo
 
@@ -36,17 +38,43 @@ class Called:
         return self.outcome
 
 
-async def call(tool: Tool, cwd: Path, called: Called | None = None, **tool_input: object) -> Called:
-    called = called or Called()
-    executor = Executor((tool,), ExecutionLimits())
-    prepared = executor.prepare(tool.name, msgspec.json.encode(tool_input).decode(), str(cwd))
-    assert isinstance(prepared, PreparedCall), prepared
-    context = ToolContext(
-        cwd=str(cwd), roots=(str(cwd),), env={"PATH": "/usr/bin:/bin", "HOME": str(cwd)}, output=called.take
-    )
-    with anyio.fail_after(20):
-        called.outcome = await executor.session().run(prepared, context)
-    return called
+class Workbench:
+    """A session of its own with some tools, in a directory."""
+
+    def __init__(
+        self, cwd: Path, *tools: Tool, roots: tuple[Path, ...] = (), limits: ExecutionLimits | None = None
+    ) -> None:
+        self.limits = limits or ExecutionLimits()
+        self._cwd = cwd
+        self._roots = (str(cwd), *map(str, roots))
+        self._executor = Executor(tools or builtin_tools(self.limits), self.limits)
+        self._session = self._executor.session()
+
+    def another_session(self) -> "Workbench":
+        """Give a bench with the same tools whose session has seen nothing."""
+        other = copy.copy(self)
+        other._session = self._executor.session()
+        return other
+
+    async def call(self, tool: str, called: Called | None = None, /, **tool_input: object) -> Called:
+        called = called or Called()
+        prepared = self._executor.prepare(tool, msgspec.json.encode(tool_input).decode(), str(self._cwd))
+        assert isinstance(prepared, PreparedCall), prepared
+        context = ToolContext(
+            tool_call_id="c1",
+            cwd=str(self._cwd),
+            roots=self._roots,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(self._cwd)},
+            output=called.take,
+        )
+        with anyio.fail_after(20):
+            called.outcome = await self._session.run(prepared, context)
+        return called
+
+
+async def call(tool: Tool, cwd: Path, called: Called | None = None, /, **tool_input: object) -> Called:
+    """Call one tool, in a session that has done nothing before."""
+    return await Workbench(cwd, tool).call(tool.name, called, **tool_input)
 
 
 def runs_with(mark: str) -> bool:

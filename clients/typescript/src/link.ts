@@ -18,8 +18,20 @@ import type { Endpoint } from "./transport.js";
 /** Dialling and `initialize` together; a daemon that listens answers within milliseconds. */
 const HANDSHAKE_MS_MAX = 10_000;
 
-/** A call that was sent so often is what the connections die of. */
-const SENDS_MAX = 100;
+/** A call that was sent so often may be what the connections die of. Waiting for a run kills nobody. */
+const SENDS_MAX = 10;
+
+/** Unanswered calls of one client, those included that wait for a connection or a place. */
+const CALLS_MAX = 1024;
+
+/** Of the daemon's places for requests in flight, those left free for streams, tools and urgent calls. */
+const PLACES_KEPT = 16;
+
+/** Served by the daemon before all others, also when there is no place. */
+const URGENT: ReadonlySet<string> = new Set(["session/cancel", "ping"]);
+
+/** Takes long by nature, and so gets at most half of the places. */
+const WAIT = "session/wait";
 
 /** `connecting` while there is no connection; `closed` is final. */
 export type State = "connecting" | "open" | "closed";
@@ -62,6 +74,8 @@ export class Link {
   #welcome: InitializeResult | undefined;
   #peer: Peer | undefined; // The present connection, initialized.
   readonly #calls = new Set<Call>(); // Unanswered, in the order in which they were made.
+  #underWay = 0; // Of these, sent on the present connection.
+  #waitsUnderWay = 0;
   readonly #closing = new AbortController(); // Its reason is the error everything ends with.
   readonly #endpoint: Endpoint;
   readonly #settings: LinkSettings;
@@ -102,7 +116,7 @@ export class Link {
     signal?: AbortSignal,
   ): Promise<Methods[M]["result"]> {
     return new Promise((resolve, reject) => {
-      this.#admit(method, signal);
+      this.#admit(signal);
       const keyed = withKey(method, params);
       const call: Call = {
         method,
@@ -120,7 +134,7 @@ export class Link {
       const cancel = () => this.#cancel(call);
       signal?.addEventListener("abort", cancel);
       this.#calls.add(call);
-      if (this.#peer) this.#send(this.#peer, call);
+      this.#sendWaiting();
     });
   }
 
@@ -142,31 +156,54 @@ export class Link {
 
   // Calls ----------------------------------------------------------------------------------------------
 
-  /** Refuse what the daemon would refuse; while it is away nobody else would. */
-  #admit(method: CallMethod, signal: AbortSignal | undefined): void {
+  #admit(signal: AbortSignal | undefined): void {
     if (this.#state === "closed") throw this.#closing.signal.reason;
     if (signal?.aborted) throw new HoldfastError("request_cancelled", "The call was cancelled.");
-    const limit = this.#welcome?.limits.requestsInFlightMax ?? 0;
-    if (this.#calls.size >= limit && method !== "session/cancel" && method !== "ping") {
-      throw new HoldfastError("overloaded", `At most ${limit} calls may be unanswered.`);
+    if (this.#calls.size >= CALLS_MAX) {
+      throw new HoldfastError("overloaded", `At most ${CALLS_MAX} calls may be unanswered.`);
     }
+  }
+
+  /** Send what may be sent now, oldest first. */
+  #sendWaiting(): void {
+    for (const call of this.#calls) {
+      const peer = this.#peer;
+      if (peer === undefined || peer.isClosed) return;
+      if (call.id === undefined && this.#hasPlace(call)) this.#send(peer, call);
+    }
+  }
+
+  #hasPlace({ method }: Call): boolean {
+    const places = Math.max(2, (this.#welcome?.limits.requestsInFlightMax ?? 0) - PLACES_KEPT);
+    if (method === WAIT && this.#waitsUnderWay >= places / 2) return false;
+    return URGENT.has(method) || this.#underWay < places;
   }
 
   #send(peer: Peer, call: Call): void {
     call.sends += 1;
-    let settled = false;
+    this.#count(call, 1);
+    let answered = false;
     const id = peer.request(call.method, call.params, (outcome) => {
-      settled = true;
+      answered = true;
       call.id = undefined;
-      if (!outcome.ok && outcome.error.kind === "connection_lost" && this.#keeps(call)) return;
-      this.#settle(call, outcome);
+      this.#count(call, -1);
+      if (outcome.ok || outcome.error.kind !== "connection_lost" || !this.#keeps(call)) {
+        this.#settle(call, outcome);
+      }
+      this.#sendWaiting(); // There is a place now.
     });
-    if (!settled) call.id = id;
+    if (!answered) call.id = id;
+  }
+
+  #count(call: Call, change: 1 | -1): void {
+    this.#underWay += change;
+    if (call.method === WAIT) this.#waitsUnderWay += change;
   }
 
   /** Tell whether a call whose connection was lost waits for the next one. */
   #keeps(call: Call): boolean {
-    return call.again && !call.cancelled && call.sends < SENDS_MAX && this.#state !== "closed";
+    const tired = call.sends >= SENDS_MAX && call.method !== WAIT;
+    return call.again && !tired && !call.cancelled && this.#state !== "closed";
   }
 
   /** The daemon decides whether it is too late to cancel what it has read. */
@@ -255,14 +292,14 @@ export class Link {
     this.#peer = peer;
     this.#state = "open";
     this.#listener.opened();
-    for (const call of [...this.#calls]) if (call.id === undefined) this.#send(peer, call);
+    this.#sendWaiting();
   }
 
   #end(error: HoldfastError): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#closing.abort(error);
-    for (const call of [...this.#calls]) this.#settle(call, { ok: false, error });
+    for (const call of this.#calls) this.#settle(call, { ok: false, error });
     this.#listener.ended(error);
     this.#peer?.close(error.message);
   }

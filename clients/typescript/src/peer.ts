@@ -49,6 +49,11 @@ export class Peer implements Receiver {
     transport.start(this);
   }
 
+  /** Whether the transport is gone. */
+  get isClosed(): boolean {
+    return this.#closedBecause !== undefined;
+  }
+
   /**
    * Send a request, and give its id; `settle` is called once, perhaps before this returns.
    *

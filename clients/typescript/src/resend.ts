@@ -67,8 +67,9 @@ export type CallMethod = { [M in keyof Methods]: (typeof RESEND)[M] extends "own
 export function withKey<M extends CallMethod>(method: M, params: Methods[M]["params"]): Methods[M]["params"] {
   if (RESEND[method] !== "keyed") return params;
   const given = params as { key?: string | null; promptId?: string | null };
-  if (given.key || given.promptId) return params;
-  return { ...params, [method === "session/prompt" ? "promptId" : "key"]: newId() };
+  if (given.key) return params;
+  if (method !== "session/prompt") return { ...params, key: newId() };
+  return given.promptId ? params : { ...params, promptId: newId() };
 }
 
 /** Tell whether a call, with the params `withKey` gave, may be sent again. */

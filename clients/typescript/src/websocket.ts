@@ -2,12 +2,15 @@
 import { HoldfastError } from "./errors.js";
 import type { Dialled, Endpoint, Receiver, Transport } from "./transport.js";
 
+/** A handler of an event whose class differs between implementations; `any` so that each of them fits. */
+type On = ((event: any) => void) | null;
+
 /** What is used of a WebSocket: the browser's, Node's, or that of the package `ws`. */
 export interface WebSocketLike {
-  onopen: ((event: never) => void) | null;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
-  onerror: ((event: { message?: string }) => void) | null;
+  onopen: On;
+  onmessage: On;
+  onclose: On;
+  onerror: On;
   send(data: string): void;
   close(): void;
 }
@@ -47,7 +50,7 @@ function dial(options: WebSocketOptions, signal: AbortSignal): Promise<Dialled> 
     const socket = new Socket(url, [SUBPROTOCOL, TOKEN_PREFIX + token]);
     const abort = () => socket.close();
     const settle = () => signal.removeEventListener("abort", abort);
-    socket.onerror = (event) => (said = event.message ?? ""); // `onclose` follows.
+    socket.onerror = (event: { message?: string }) => (said = event.message ?? ""); // `onclose` follows.
     socket.onopen = () => {
       settle();
       resolve({ transport: new WebSocketTransport(socket) });
@@ -74,12 +77,12 @@ class WebSocketTransport implements Transport {
   }
 
   start(receiver: Receiver): void {
-    this.#socket.onmessage = ({ data }) => {
+    this.#socket.onmessage = ({ data }: { data: unknown }) => {
       if (!this.#open) return;
       if (typeof data === "string") receiver.received(data);
       else this.close();
     };
-    this.#socket.onclose = ({ code, reason }) => {
+    this.#socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
       this.#open = false;
       receiver.closed(reason || `The connection was lost (${code}).`);
     };

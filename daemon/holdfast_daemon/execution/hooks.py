@@ -15,6 +15,7 @@ import importlib
 import inspect
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
@@ -99,25 +100,33 @@ async def _run_one(
             value=value,
         )
 
+    answer: Any = "none"  # Makes no sense, and so would refuse.
     try:
-        with anyio.fail_after(spec.timeout_s):
+        with anyio.move_on_after(spec.timeout_s) as scope:
             answer = await _call(function, call)
-    except TimeoutError:
-        return report("deny", f"The hook took longer than {spec.timeout_s:g} s.")
-    except Exception as error:  # noqa: BLE001 - foreign code, run as a part of a tool call
+        if scope.cancel_called:  # Whatever it made of the cancellation, its time was over.
+            return report("deny", f"The hook took longer than {spec.timeout_s:g} s.")
+        match answer:
+            case None | {"decision": "allow"}:
+                return report("allow")
+            case {"decision": "deny"}:
+                return report("deny", str(answer.get("reason") or "The hook refused."))
+            case {"decision": "modify"} if changing in answer:
+                return report("modify", str(answer.get("reason") or ""), _json(answer[changing]))
+            case _:
+                return report("deny", "The hook's answer makes no sense.")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code, run as a part of a tool call
         return report("deny", f"The hook failed: {type(error).__name__}: {error}")
-    match answer:
-        case None | {"decision": "allow"}:
-            return report("allow")
-        case {"decision": "deny"}:
-            return report("deny", str(answer.get("reason") or "The hook refused."))
-        case {"decision": "modify"} if changing in answer:
-            return report("modify", answer.get("reason"), answer[changing])
-        case _:
-            return report("deny", "The hook's answer makes no sense.")
+
+
+def _json(value: Any) -> Any:
+    """Give what a hook made of an input or a result as plain JSON, or raise."""
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 async def _call(function: Callable[[dict[str, Any]], Any], call: dict[str, Any]) -> Any:
+    """Call a hook with a call of its own: what it does to that changes nothing here."""
+    call = deepcopy(call)
     if inspect.iscoroutinefunction(function):
         return await function(call)
     return await anyio.to_process.run_sync(function, call, cancellable=True)

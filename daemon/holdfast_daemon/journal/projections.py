@@ -50,9 +50,12 @@ def _prompt_received(event: events.PromptReceived, _seq: int, at: int) -> tuple[
 
 
 def _prompt_updated(event: events.PromptUpdated, _seq: int, _at: int) -> tuple[Change, ...]:
-    if event.content is None:
-        return ()
-    return (Upsert("messages", event.prompt_id, (("blocks", _encode(event.content).decode()),)),)
+    values: list[tuple[str, Any]] = []
+    if event.content is not None:
+        values.append(("blocks", _encode(event.content).decode()))
+    if event.status == "delivered":  # It entered a run that another prompt began.
+        values.append(("run", event.run_id))
+    return (Upsert("messages", event.prompt_id, tuple(values)),) if values else ()
 
 
 def _prompt_removed(event: events.PromptRemoved, _seq: int, at: int) -> tuple[Change, ...]:

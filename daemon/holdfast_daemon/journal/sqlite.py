@@ -32,6 +32,7 @@ from holdfast_daemon.journal.store import (
     NewSession,
     Page,
     PromptStatus,
+    RequestRow,
     RuleRow,
     RunRow,
     SessionKey,
@@ -450,11 +451,12 @@ class SQLiteStore:
         self, session: SessionKey, *, run: str | None = None, prompt: str | None = None
     ) -> RunRow | None:
         """See `Store.find_run`."""
-        column, value = ("id", run) if run is not None else ("prompt", prompt)
         rows = self._select(
-            "SELECT id, prompt, status, seq_start, seq_end FROM runs"  # noqa: S608 - one of two names
-            f" WHERE session = ? AND {column} = ? ORDER BY seq_start DESC LIMIT 1",
-            (session, value),
+            "SELECT id, prompt, status, seq_start, seq_end FROM runs WHERE session = ?1"
+            " AND (id = ?2 OR prompt = ?3 OR id ="
+            " (SELECT run FROM messages WHERE messages.session = ?1 AND messages.id = ?3))"
+            " ORDER BY seq_start DESC LIMIT 1",
+            (session, run, prompt),
         )
         return RunRow(*rows[0]) if rows else None
 
@@ -476,13 +478,13 @@ class SQLiteStore:
         )
         return KeyRow(*rows[0]) if rows else None
 
-    def request_outcome(self, session: SessionKey, request: str) -> tuple[str, str] | None:
-        """See `Store.request_outcome`."""
+    def find_request(self, session: SessionKey, request: str) -> RequestRow | None:
+        """See `Store.find_request`."""
         rows = self._select(
-            "SELECT outcome, answered_by FROM requests WHERE session = ? AND id = ? AND outcome IS NOT NULL",
+            "SELECT body, outcome, answered_by FROM requests WHERE session = ? AND id = ?",
             (session, request),
         )
-        return (str(rows[0][0]), str(rows[0][1])) if rows else None
+        return RequestRow(*rows[0]) if rows else None
 
     def rules(self) -> list[RuleRow]:
         """See `Store.rules`."""

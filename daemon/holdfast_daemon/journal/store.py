@@ -100,6 +100,14 @@ class RuleRow(NamedTuple):
     at: int
 
 
+class RequestRow(NamedTuple):
+    """A request: the event that opened it, without its place, and its answer if it has one."""
+
+    body: bytes
+    outcome: str | None
+    by: str | None
+
+
 class TokenRow(NamedTuple):
     """A token; only its digest is kept."""
 
@@ -280,8 +288,8 @@ class Store(Protocol):
         """Give a remembered result."""
         ...
 
-    def request_outcome(self, session: SessionKey, request: str) -> tuple[str, str] | None:
-        """Give a resolved request's outcome and who answered; None if unknown or open."""
+    def find_request(self, session: SessionKey, request: str) -> RequestRow | None:
+        """Give a request."""
         ...
 
     def rules(self) -> list[RuleRow]:

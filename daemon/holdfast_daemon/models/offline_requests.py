@@ -1,33 +1,35 @@
 """The request language of the offline model: plain prompts to actions (docs/offline.md). Pure.
 
-Reads the conversation: before tool results it asks for them, after them it sums up what they say. Every
-fact it states comes out of a result.
+Reads the conversation: before tool results it asks for them, after them it goes on or sums up what they say.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import msgspec
-
 from holdfast_daemon.models.base import (
     AssistantMessage,
     Message,
     TextPart,
-    ToolCallPart,
-    ToolResultPart,
     ToolResultsMessage,
     ToolSpec,
     UserMessage,
 )
-from holdfast_daemon.models.offline_steps import Action, Call, Count, Step, Text, Thinking, Words
-from holdfast_protocol.content import TextBlock, plain_text
+from holdfast_daemon.models.offline_steps import Call, Count, Step, Text, Thinking, Words
+from holdfast_daemon.models.offline_summary import short, summary
+from holdfast_protocol.content import TextBlock
 
 NOT_AN_AI: Final = "I am offline/rehearsal: fixed rules and scripts, not an AI."
 
 HELP: Final = f"""{NOT_AN_AI} I can do this:
 
 - `read FILE [and FILE ...]`: read files with the read tool and say what is in them
+- `list files [in DIR]`: list a directory with the list tool
+- `find PATTERN`: find files by a pattern of their paths with the glob tool
+- `search for TEXT [in PATH]`: search files with the grep tool
+- `write FILE: CONTENT`: create or replace a file with the write tool
+- `replace X with Y in FILE`: read the file, then change it with the edit tool
+- `plan: A; B; C`: set the session's plan with the todo tool
 - `run COMMAND`: run a command with the shell tool
 - `say TEXT`: stream the text word by word
 - `think TEXT`: think it, then say so
@@ -38,8 +40,9 @@ HELP: Final = f"""{NOT_AN_AI} I can do this:
 
 COUNT_MAX: Final = 1_000_000
 FILES_MAX: Final = 16
+PLAN_MAX: Final = 100
 
-_QUOTED_CHARS_MAX: Final = 200
+_QUOTES: Final = "\"'`"
 _VERB: Final = re.compile(r"([A-Za-z]+)(?:\s*:\s*|\s+|$)")
 _FILE_SEPARATOR: Final = re.compile(r"\s+and\s+|\s*,\s*", re.IGNORECASE)
 
@@ -51,13 +54,23 @@ def prompt_text(message: UserMessage) -> str:
 
 def respond(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Step:
     """Give the response to a conversation that ends with a plain prompt or with tool results."""
+    request, place = _request(messages)
     match messages:
         case [*_, AssistantMessage() as asked, ToolResultsMessage() as answered]:
-            actions = (_summary(asked, answered),)
+            actions = _next(request, place, answered) or (Text(value=summary(asked, answered)),)
         case _:
-            prompt = next((m for m in reversed(messages) if isinstance(m, UserMessage)), None)
-            actions = _answer(prompt_text(prompt) if prompt else "", {tool.name for tool in tools})
+            actions = _answer(request, {tool.name for tool in tools})
     return _labelled(actions, messages)
+
+
+def _request(messages: Sequence[Message]) -> tuple[str, int]:
+    """Give the latest prompt's text, and how many responses there were since."""
+    place = 0
+    for message in reversed(messages):
+        if isinstance(message, UserMessage):
+            return prompt_text(message), place
+        place += isinstance(message, AssistantMessage)
+    return "", place
 
 
 def _labelled(actions: Step, messages: Sequence[Message]) -> Step:
@@ -70,12 +83,31 @@ def _labelled(actions: Step, messages: Sequence[Message]) -> Step:
 
 
 def _answer(text: str, tools: set[str]) -> Step:
+    verb, rest = _parted(text)
+    handler = _VERBS.get(verb)
+    if handler is None:
+        return (Text(value=f"I do not understand that. {HELP}"),)
+    return handler(rest, tools)
+
+
+def _next(text: str, place: int, answered: ToolResultsMessage) -> Step:
+    """Give what follows on the results of response `place`, from 1; nothing where all is done."""
+    verb, rest = _parted(text)
+    change = _change(rest) if verb == "replace" and place == 1 else None
+    if change is None or any(result.is_error for result in answered.results):
+        return ()
+    return (Call(tool="edit", input={**change}),)
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Part a request into its verb, in small letters, and the rest."""
     stripped = text.strip()
     verb = _VERB.match(stripped)
-    handler = _VERBS.get(verb[1].lower()) if verb else None
-    if verb is None or handler is None:
-        return (Text(value=f"I do not understand that. {HELP}"),)
-    return handler(stripped[verb.end() :], tools)
+    return (verb[1].lower(), stripped[verb.end() :]) if verb else ("", stripped)
+
+
+def _without(tool: str, to_do: str) -> Step:
+    return (Text(value=f"No {tool} tool is offered here, so I cannot {to_do}."),)
 
 
 def _read(rest: str, tools: set[str]) -> Step:
@@ -84,7 +116,7 @@ def _read(rest: str, tools: set[str]) -> Step:
     if not paths or len(paths) > FILES_MAX or "\n" in rest:
         return (Text(value=f"`read` takes one line with 1 to {FILES_MAX} files, with `and` between them."),)
     if "read" not in tools:
-        return (Text(value="No read tool is offered here, so I cannot read files."),)
+        return _without("read", "read files")
     return tuple(Call(tool="read", input={"path": path}) for path in paths)
 
 
@@ -92,8 +124,66 @@ def _run(rest: str, tools: set[str]) -> Step:
     if not rest:
         return (Text(value="`run` takes a command."),)
     if "shell" not in tools:
-        return (Text(value=f"No shell tool is offered here, so I cannot run `{_short(rest)}`."),)
+        return _without("shell", f"run `{short(rest)}`")
     return (Call(tool="shell", input={"command": rest}),)
+
+
+def _list(rest: str, tools: set[str]) -> Step:
+    words = rest.split(maxsplit=2)
+    given = [word.lower() for word in words[:2]]
+    if given not in (["files"], ["files", "in"]) or len(words) == 2:
+        return (Text(value="`list` takes `files`, or `files in DIR`."),)
+    if "list" not in tools:
+        return _without("list", "list files")
+    return (Call(tool="list", input={"path": _unquoted(words[2]) if len(words) == 3 else "."}),)
+
+
+def _find(rest: str, tools: set[str]) -> Step:
+    if not rest or "\n" in rest:
+        return (Text(value="`find` takes a pattern, as `*.py` or `src/**/*.py`."),)
+    if "glob" not in tools:
+        return _without("glob", "find files")
+    return (Call(tool="glob", input={"pattern": _unquoted(rest)}),)
+
+
+def _search(rest: str, tools: set[str]) -> Step:
+    word, _, given = rest.partition(" ")
+    text, path = _ended(given.strip(), "in") or (_unquoted(given), ".")
+    if word.lower() != "for" or not text or not path or "\n" in rest:
+        return (Text(value="`search` takes `for TEXT`, or `for TEXT in PATH`."),)
+    if "grep" not in tools:
+        return _without("grep", "search")
+    return (Call(tool="grep", input={"pattern": re.escape(text), "path": path}),)
+
+
+def _write(rest: str, tools: set[str]) -> Step:
+    path, colon, content = rest.partition(":")
+    path = _unquoted(path)
+    if not path or not colon or "\n" in path:
+        return (Text(value="`write` takes a file, a colon and the content."),)
+    if "write" not in tools:
+        return _without("write", f"write `{short(path)}`")
+    content = content.removeprefix(" ").removeprefix("\n")
+    return (Call(tool="write", input={"path": path, "content": f"{content}\n" if content else ""}),)
+
+
+def _replace(rest: str, tools: set[str]) -> Step:
+    change = _change(rest)
+    if change is None:
+        return (Text(value="`replace` takes `X with Y in FILE`; quote X and Y if in doubt."),)
+    for tool in ("read", "edit"):
+        if tool not in tools:
+            return _without(tool, f"change `{short(change['path'])}`")
+    return (Call(tool="read", input={"path": change["path"]}),)
+
+
+def _plan(rest: str, tools: set[str]) -> Step:
+    entries = [entry.strip() for entry in rest.replace("\n", ";").split(";") if entry.strip()]
+    if not entries or len(entries) > PLAN_MAX:
+        return (Text(value=f"`plan` takes 1 to {PLAN_MAX} entries with `;` between them."),)
+    if "todo" not in tools:
+        return _without("todo", "set a plan")
+    return (Call(tool="todo", input={"entries": [{"content": entry} for entry in entries]}),)
 
 
 def _say(rest: str, tools: set[str]) -> Step:
@@ -105,7 +195,7 @@ def _think(rest: str, tools: set[str]) -> Step:
     del tools
     if not rest:
         return (Text(value="`think` takes a text."),)
-    return (Thinking(value=rest), Text(value=f"I have thought: {_short(rest)}"))
+    return (Thinking(value=rest), Text(value=f"I have thought: {short(rest)}"))
 
 
 def _count(rest: str, tools: set[str]) -> Step:
@@ -122,6 +212,12 @@ def _help(rest: str, tools: set[str]) -> Step:
 
 _VERBS: Final[dict[str, Callable[[str, set[str]], Step]]] = {
     "read": _read,
+    "list": _list,
+    "find": _find,
+    "search": _search,
+    "write": _write,
+    "replace": _replace,
+    "plan": _plan,
     "run": _run,
     "say": _say,
     "think": _think,
@@ -130,49 +226,44 @@ _VERBS: Final[dict[str, Callable[[str, set[str]], Step]]] = {
 }
 
 
-def _summary(asked: AssistantMessage, answered: ToolResultsMessage) -> Action:
-    calls = {part.tool_call_id: part for part in asked.parts if isinstance(part, ToolCallPart)}
-    lines = [_outcome(calls.get(result.tool_call_id), result) for result in answered.results]
-    return Text(value="\n".join(lines))
+def _change(rest: str) -> dict[str, str] | None:
+    """Read `X with Y in FILE`; None if it is not that."""
+    old, new_and_path = _begun(rest, "with") or ("", "")
+    new, path = _ended(new_and_path, "in") or ("", "")
+    return {"path": path, "old": old, "new": new} if old and path and "\n" not in path else None
 
 
-def _outcome(call: ToolCallPart | None, result: ToolResultPart) -> str:
-    subject = _subject(call, result.tool)
-    if result.is_error:
-        return f"{subject} failed: {_short(plain_text(result.content))}"
-    texts = [block.text for block in result.content if isinstance(block, TextBlock)]
-    first, *notes = texts or [""]
-    described = _shell_facts(first) if result.tool == "shell" else _text_facts(first)
-    return f"{subject}: {described}" + "".join(f" {_short(note)}" for note in notes)
+def _begun(text: str, word: str) -> tuple[str, str] | None:
+    """Part a text at the first `word`; a quoted piece before it may hold that word too."""
+    quoted = _quoted(text, word)
+    if quoted is not None:
+        return quoted
+    before, found, after = text.partition(f" {word} ")
+    return (before.strip(), after) if found else None
 
 
-def _subject(call: ToolCallPart | None, tool: str) -> str:
-    """Name what the call was about by the one argument a request gives."""
-    try:
-        arguments = msgspec.json.decode(call.input_json, type=dict[str, str]) if call else {}
-    except msgspec.MsgspecError:
-        arguments = {}
-    about = arguments.get("path") or arguments.get("command")
-    return f"{tool} `{_short(about)}`" if about else tool
+def _ended(text: str, word: str) -> tuple[str, str] | None:
+    """Part a text at the last `word`, or at the one behind a quoted piece; what follows is unquoted."""
+    quoted = _quoted(text, word)
+    if quoted is not None:
+        return quoted[0], _unquoted(quoted[1])
+    if _unquoted(text) != text.strip():
+        return None  # All of it is one quoted piece.
+    before, found, after = text.rpartition(f" {word} ")
+    return (_unquoted(before), _unquoted(after)) if found else None
 
 
-def _text_facts(text: str) -> str:
-    lines = text.splitlines()
-    count = "1 line" if len(lines) == 1 else f"{len(lines)} lines"
-    heading = next((line.lstrip("#").strip() for line in lines if line.startswith("#")), None)
-    if heading is not None:
-        return f"{count}, first heading “{_short(heading)}”."
-    first = next((line.strip() for line in lines if line.strip()), None)
-    return f"{count}, no heading" + (f", begins “{_short(first)}”." if first else ".")
+def _quoted(text: str, word: str) -> tuple[str, str] | None:
+    """Part `"PIECE" word REST`; None if the text is not that."""
+    end = text.find(text[0], 1) if text and text[0] in _QUOTES else -1
+    after = text[end + 1 :]
+    if end < 0 or not after.startswith(f" {word} "):
+        return None
+    return text[1:end], after[len(word) + 2 :]
 
 
-def _shell_facts(text: str) -> str:
-    ending, *output = text.splitlines() or [""]
-    if not output:
-        return f"{ending}."
-    count = "1 line" if len(output) == 1 else f"{len(output)} lines"
-    return f"{ending}, {count} of output, the last “{_short(output[-1])}”."
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _QUOTED_CHARS_MAX else f"{text[:_QUOTED_CHARS_MAX]}…"
+def _unquoted(text: str) -> str:
+    text = text.strip()
+    if len(text) >= 2 and text[0] in _QUOTES and text[-1] == text[0]:
+        return text[1:-1]
+    return text

@@ -4,7 +4,10 @@ Everything that changes the session goes through its inbox, so that opening, ans
 one order; this module only asks for it and waits.
 """
 
+import msgspec
+
 from holdfast_daemon.execution.gate import StandingRule
+from holdfast_daemon.journal.journal import Journal, SessionLog
 from holdfast_daemon.sessions.commands import DeliverSteers, EndPlan, Inbox, OpenRequest, Withdraw
 from holdfast_daemon.sessions.permissions import Permissions
 from holdfast_daemon.sessions.rules import Rules
@@ -25,7 +28,8 @@ class Consent:
     """What one session's runs may ask of it.
 
     Args:
-        session_id: the session's.
+        log: the session's.
+        journal: the daemon's.
         view: the session's.
         inbox: the session's.
         permissions: its open requests.
@@ -33,14 +37,22 @@ class Consent:
     """
 
     def __init__(
-        self, session_id: str, view: View, inbox: Inbox, permissions: Permissions, rules: Rules
+        self,
+        log: SessionLog,
+        journal: Journal,
+        view: View,
+        inbox: Inbox,
+        permissions: Permissions,
+        rules: Rules,
     ) -> None:
-        self._session_id = session_id
+        self._log = log
+        self._journal = journal
         self._view = view
         self._inbox = inbox
         self._permissions = permissions
         self._rules = rules
         self._asked: dict[str, events.RequestOpened] = {}
+        self._answered: dict[str, tuple[events.RequestOpened, events.RequestResolved]] = {}
 
     @property
     def mode(self) -> Mode:
@@ -53,11 +65,24 @@ class Consent:
     def standing_rules(self) -> list[StandingRule]:
         """Give the rules that hold now."""
         assert self._view.settings is not None
-        return self._rules.standing(self._session_id, self._view.settings.cwd)
+        return self._rules.standing(self._log.session_id, self._view.settings.cwd)
 
-    def asked(self, request_id: str) -> events.RequestOpened | None:
-        """Give a request that is open already, from before a restart."""
-        return self._view.requests.get(request_id)
+    def is_open(self, request_id: str) -> bool:
+        """Tell whether a request is open already, from before a restart."""
+        return request_id in self._view.requests
+
+    async def asked_before(self, request_id: str) -> bool:
+        """Tell whether a call was asked about before a restart; an answer nobody acted on still counts."""
+        if request_id in self._view.requests:
+            return True
+        store = self._journal.store
+        row = await self._journal.query(store.find_request, self._log.key, request_id)
+        if row is None or row.outcome is None:
+            return False
+        request = msgspec.json.decode(row.body, type=events.RequestOpened)
+        resolved = events.RequestResolved(request_id=request_id, outcome=row.outcome, by=row.by or "")
+        self._answered[request_id] = (request, resolved)
+        return True
 
     async def open(self, request: events.RequestOpened) -> None:
         """Put a question to people; durable when this returns."""
@@ -72,6 +97,9 @@ class Consent:
         Raises:
             Unattended: nobody is here, and the session is to fail then.
         """
+        answered = self._answered.pop(request_id, None)
+        if answered is not None:
+            return answered
         request = self._asked.pop(request_id, None) or self._view.requests[request_id]
         resolved = await self._permissions.wait(request_id)
         if resolved.outcome == UNATTENDED_FAIL:

@@ -110,7 +110,7 @@ class Driver:
         """See `RunContext.call_tools`."""
         calls = self._output.calls
         if calls:
-            await self._calls.run(calls)
+            await self._calls.run(calls, resumed=self.resumed)
             await self._consent.deliver_steers(self.run_id, self._output.step + 1)
         return len(calls)
 
@@ -218,7 +218,7 @@ class Driver:
         return f"{self.run_id}-m{self._output.step}-plan"
 
     def _plan_is_asked(self) -> bool:
-        return self._resumed is not None and self._consent.asked(self._plan_request_id) is not None
+        return self._resumed is not None and self._consent.is_open(self._plan_request_id)
 
     async def _end_plan(self) -> bool:
         """In plan mode, put the plan to people; tell whether the run goes on, with what they said."""
@@ -232,7 +232,10 @@ class Driver:
             await self._log.commit(events.PlanGenerated(run_id=self.run_id, plan=plan))
             await self._consent.open(plan_request(self.run_id, request_id, plan))
         _request, answer = await self._consent.answer(request_id)
-        return await self._consent.end_plan(self.run_id, self._output.step + 1, answer)
+        goes_on = await self._consent.end_plan(self.run_id, self._output.step + 1, answer)
+        if goes_on:
+            await self._consent.deliver_steers(self.run_id, self._output.step + 1)
+        return goes_on
 
     def _completed(self, stop_reason: events.StopReason) -> events.RunCompleted:
         return events.RunCompleted(

@@ -37,9 +37,11 @@ def plan_request(run_id: str, request_id: str, plan: str) -> events.RequestOpene
 
 
 def plan_answer_events(
-    run_id: str, step: int, prompt_id: str, answer: events.RequestResolved
+    run_id: str, step: int, prompt_id: str, answer: events.RequestResolved, *, own_mode: bool
 ) -> tuple[events.Event, ...]:
     """Give the events of an answer to a plan: what the run is told, and the mode; none to end it.
+
+    The mode changes where plan mode came from: the run's own, or the session's.
 
     Anything but the known answers ends the run: unknown never approves.
     """
@@ -60,4 +62,7 @@ def plan_answer_events(
         ),
         events.PromptUpdated(run_id=run_id, prompt_id=prompt_id, status="delivered", step=step),
     )
-    return (events.SessionUpdated(mode=mode, by=answer.by), *told) if mode is not None else told
+    if mode is None:
+        return told
+    changed = events.SessionUpdated(run_id=run_id if own_mode else None, mode=mode, by=answer.by)
+    return (changed, *told)

@@ -268,6 +268,7 @@ class Registry:
         at = self._journal.now()
         remembered = _remember(keys, SessionDeleteResult(), at)
         await self._journal.execute(self._journal.store.mark_deleted, session.log.key, remembered)
+        await self.rules.forget(session_id)
         self._leave(session)
         self._hub.broadcast_list_change(SessionsChangedParams(change="deleted", session_id=session_id))
         assert self._tasks is not None

@@ -155,7 +155,14 @@ class RequestMutations:
     async def end_plan(self, command: EndPlan) -> None:
         """Carry out the answer to a plan; the run is told of it like of a steering prompt."""
         prompt_id = f"{OWN_PREFIX}{self._view.head + 1}"
-        told = plan_answer_events(command.run_id, command.step, prompt_id, command.plan_answer)
+        run = self._view.run
+        told = plan_answer_events(
+            command.run_id,
+            command.step,
+            prompt_id,
+            command.plan_answer,
+            own_mode=run is not None and run.started.mode is not None,
+        )
         if told:
             await self._journal.commit(self._log, *told)
         command.finish(bool(told))
@@ -182,7 +189,8 @@ class RequestMutations:
         store = self._journal.store
         if request_id in self._view.requests:  # Claimed: its resolution is being committed.
             await self._journal.flushed(self._log)
-        return await self._journal.query(store.request_outcome, self._log.key, request_id)
+        row = await self._journal.query(store.find_request, self._log.key, request_id)
+        return (row.outcome, row.by or "") if row is not None and row.outcome is not None else None
 
     def _resuming(self, request: events.RequestOpened) -> list[events.Event]:
         """Let the run go on if this was the last question it waited for."""

@@ -48,6 +48,11 @@ class Rules:
         self._rows.pop(rule_id, None)
         return True
 
+    async def forget(self, session_id: str) -> None:
+        """Drop the rules of a session that is deleted."""
+        for row in [row for row in self._rows.values() if row.session == session_id]:
+            await self.remove(row.rule)
+
     def standing(self, session_id: str, cwd: str) -> list[StandingRule]:
         """Give the rules that hold in a session."""
         return [StandingRule(row.decision, row.tool, row.match) for row in self._holding(session_id, cwd)]

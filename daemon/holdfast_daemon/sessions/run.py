@@ -33,6 +33,7 @@ TRANSITIONS: Final[dict[tuple[RunState | None, type[events.EventBase]], RunState
     (_RUNNING, events.RunFailed): RunState.FAILED,
     (_RUNNING, events.RunCancelled): RunState.CANCELLED,
     (_RUNNING, events.RunInterrupted): RunState.INTERRUPTED,
+    (_PAUSED, events.RunCompleted): RunState.COMPLETED,
     (_PAUSED, events.RunFailed): RunState.FAILED,
     (_PAUSED, events.RunCancelled): RunState.CANCELLED,
     (_PAUSED, events.RunInterrupted): RunState.INTERRUPTED,

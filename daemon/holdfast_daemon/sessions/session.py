@@ -128,7 +128,7 @@ class Session:
             msgspec.json.decode(row.env, type=dict[str, str]),
             limits,
             self._load_history,
-            Consent(self.id, view, self._inbox, self.permissions, rules),
+            Consent(self.log, journal, view, self._inbox, self.permissions, rules),
             requests,
             self.hosted,
         )
@@ -266,19 +266,23 @@ class Session:
         """Carry out commands until unloaded or deleted."""
         try:
             async with anyio.create_task_group() as tasks:
-                while not self.gone:
-                    item = await self._inbox.next()
-                    if self.gone:
-                        return
-                    self._working = True
-                    await self._carry_out(item, tasks)
-                    self._working = False
-                    if not self._inbox.admitting:
-                        self._slot.forget_cancel()
+                await self._serve(tasks)
+                tasks.cancel_scope.cancel()  # No run is left, but perhaps requests whose time runs out.
         finally:
             self.gone = True
             for command in self._inbox.drain():
                 command.fail(InternalError("The session was unloaded.", retryable=True))
+
+    async def _serve(self, tasks: anyio.abc.TaskGroup) -> None:
+        while not self.gone:
+            item = await self._inbox.next()
+            if self.gone:
+                return
+            self._working = True
+            await self._carry_out(item, tasks)
+            self._working = False
+            if not self._inbox.admitting:
+                self._slot.forget_cancel()
 
     async def _carry_out(self, item: Inbound, tasks: anyio.abc.TaskGroup) -> None:
         if isinstance(item, Command):

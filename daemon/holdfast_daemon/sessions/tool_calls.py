@@ -13,7 +13,7 @@ import anyio
 import msgspec
 
 from holdfast_daemon.execution.executor import Executor, PreparedCall, SessionExecutor, ToolRefusal
-from holdfast_daemon.execution.gate import Decision, GateCall, decide, takes_always
+from holdfast_daemon.execution.gate import Decision, GateCall, Verdict, decide, takes_always
 from holdfast_daemon.execution.hooks import HookEvent, HookReport, Hooks
 from holdfast_daemon.journal.redactor import Redactor
 from holdfast_daemon.models.base import ModelError
@@ -107,8 +107,12 @@ class ToolCalls:
         self._open: dict[str, _OpenCall] = {}
         self._bad_inputs = 0
 
-    async def run(self, calls: Sequence[Call]) -> None:
+    async def run(self, calls: Sequence[Call], *, resumed: bool = False) -> None:
         """Run calls; returns when each has its outcome in the log.
+
+        Args:
+            calls: of one step, in the model's order.
+            resumed: the run waited through a restart: some may have been asked about already.
 
         Raises:
             ModelError: the model wrote input that is no JSON, once too often; or nobody is here to answer,
@@ -119,7 +123,7 @@ class ToolCalls:
         storage: StorageUnavailable | None = None
         unattended = False
         try:
-            await self._run_together(list(self._open.values()))
+            await self._run_together(list(self._open.values()), resumed=resumed)
         except* StorageUnavailable as group:
             storage = StorageUnavailable(str(group.exceptions[0]))
         except* Unattended:
@@ -147,30 +151,25 @@ class ToolCalls:
         self._open.clear()
         return ends
 
-    async def _run_together(self, calls: Sequence[_OpenCall]) -> None:
+    async def _run_together(self, calls: Sequence[_OpenCall], *, resumed: bool) -> None:
         async with anyio.create_task_group() as tasks:
             for call in calls:
-                prepared = await self._check(call)
-                if prepared is not None:
+                if resumed and await self._consent.asked_before(_request_id(call)):
+                    call.request_id = _request_id(call)
+                    tasks.start_soon(self._run_one, call, None)
+                elif (prepared := await self._check(call)) is not None:
                     tasks.start_soon(self._run_one, call, prepared)
 
     # Before the start ----------------------------------------------------------------------------------
 
     async def _check(self, call: _OpenCall) -> PreparedCall | None:
         """Bring a call to where it may start, or must wait for an answer; None if it was refused."""
-        asked = self._consent.asked(_request_id(call))
-        input_json = call.call.input_json
-        if asked is not None:  # Before a restart: what was asked about is what runs.
-            input_json = msgspec.json.encode(asked.detail["input"]).decode()
-        prepared = self._prepare(call, input_json)
-        if asked is None and isinstance(prepared, PreparedCall):
+        prepared = self._prepare(call, call.call.input_json)
+        if isinstance(prepared, PreparedCall):
             prepared = await self._before(call, prepared)
         if isinstance(prepared, ToolRefusal):
             await self._refuse(call, prepared)
             return None
-        if asked is not None:
-            call.request_id = asked.request_id
-            return prepared
         return await self._pass_gate(call, prepared)
 
     def _prepare(self, call: _OpenCall, input_json: str) -> PreparedCall | ToolRefusal:
@@ -191,22 +190,22 @@ class ToolCalls:
         return self._prepare(call, msgspec.json.encode(changed[-1]).decode())
 
     async def _pass_gate(self, call: _OpenCall, prepared: PreparedCall) -> PreparedCall | None:
-        seen = GateCall(
-            call.call.tool,
-            prepared.kind,
-            _match(prepared),
-            hosted=call.call.tool in self._workspace.hosted,
-        )
-        verdict = decide(
-            seen, self._consent.mode, self._consent.standing_rules(), sandboxed=self._workspace.sandboxed
-        )
+        seen = self._seen(call, prepared)
+        verdict = self._verdict(seen)
         if verdict.decision is Decision.DENY:
-            error = ErrorInfo(kind="denied", message=verdict.reason)
-            await self._end(call, self._failed(call, error))
+            await self._end(call, self._failed(call, ErrorInfo(kind="denied", message=verdict.reason)))
             return None
         if verdict.decision is Decision.ASK:
             await self._ask(call, prepared, seen)
         return prepared
+
+    def _seen(self, call: _OpenCall, prepared: PreparedCall) -> GateCall:
+        hosted = call.call.tool in self._workspace.hosted
+        return GateCall(call.call.tool, prepared.kind, _match(prepared), hosted=hosted)
+
+    def _verdict(self, seen: GateCall) -> Verdict:
+        rules = self._consent.standing_rules()
+        return decide(seen, self._consent.mode, rules, sandboxed=self._workspace.sandboxed)
 
     async def _ask(self, call: _OpenCall, prepared: PreparedCall, seen: GateCall) -> None:
         workspace = self._workspace
@@ -240,36 +239,49 @@ class ToolCalls:
 
     # From the start to the outcome ---------------------------------------------------------------------
 
-    async def _run_one(self, call: _OpenCall, prepared: PreparedCall) -> None:
+    async def _run_one(self, call: _OpenCall, prepared: PreparedCall | None) -> None:
         started: float | None = None
         outcome: ToolResult | ErrorInfo = _CANCELLED
         with call.scope:
-            refusal = await self._permission(call, prepared)
-            if refusal is None:
-                await self._start(call, prepared)
+            allowed = await self._permission(call, prepared)
+            if isinstance(allowed, PreparedCall):
+                await self._start(call, allowed)
                 started = time.monotonic()
-                outcome = await self._session_executor.run(prepared, self._context(call))
-                outcome = await self._after(call, prepared, outcome)
+                outcome = await self._session_executor.run(allowed, self._context(call))
+                outcome = await self._after(call, allowed, outcome)
             else:
-                outcome = refusal
+                outcome = allowed
         if call.scope.cancelled_caught and call.request_id is not None:
             await self._consent.withdraw(call.request_id)
         duration_ms = None if started is None else int((time.monotonic() - started) * 1000)
         if isinstance(outcome, ErrorInfo):
             await self._end(call, self._failed(call, outcome, duration_ms))
         else:
-            await self._end(call, self._completed(call, outcome, duration_ms or 0))
+            await self._end(call, *self._completed(call, outcome, duration_ms or 0))
 
-    async def _permission(self, call: _OpenCall, prepared: PreparedCall) -> ErrorInfo | None:
-        """Wait for the answer, if one was asked for; None if the call may start."""
+    async def _permission(self, call: _OpenCall, prepared: PreparedCall | None) -> PreparedCall | ErrorInfo:
+        """Wait for the answer, if one was asked for; give what may start, or why nothing may."""
         if call.request_id is None:
-            return None
+            assert prepared is not None
+            return prepared
         request, answer = await self._consent.answer(call.request_id)
         call.request_id = None
-        if answer.outcome == "allow" and request.detail["binding"] == self._binding(call, prepared.raw_input):
-            return None
+        if answer.outcome == "allow":
+            return self._look_again(call, request)
         reason = f" {answer.by} says: {answer.message}" if answer.message else ""
         return ErrorInfo(kind="denied", message=f"The call was not allowed.{reason}")
+
+    def _look_again(self, call: _OpenCall, request: events.RequestOpened) -> PreparedCall | ErrorInfo:
+        """Give what was asked about as it can run now: its tool may be gone, a new mode may refuse it."""
+        prepared = self._prepare(call, msgspec.json.encode(request.detail["input"]).decode())
+        if isinstance(prepared, ToolRefusal):
+            return prepared.error
+        if request.detail["binding"] != self._binding(call, prepared.raw_input):
+            return ErrorInfo(kind="denied", message="The answer was about another input.")
+        verdict = self._verdict(self._seen(call, prepared))
+        if verdict.decision is Decision.DENY:
+            return ErrorInfo(kind="denied", message=verdict.reason)
+        return prepared
 
     async def _start(self, call: _OpenCall, prepared: PreparedCall) -> None:
         """Put the start on disk: after a crash it is known that the tool may have run."""
@@ -354,9 +366,9 @@ class ToolCalls:
         call.parts.append(text)
         call.length += len(text)
 
-    async def _end(self, call: _OpenCall, outcome: events.Event) -> None:
+    async def _end(self, call: _OpenCall, *outcome: events.Event) -> None:
         self._open.pop(call.call.tool_call_id, None)  # From here on the outcome is queued.
-        await self._log.commit(outcome)
+        await self._log.commit(*outcome)
 
     def _failed(
         self, call: _OpenCall, error: ErrorInfo, duration_ms: int | None = None
@@ -369,8 +381,9 @@ class ToolCalls:
             partial=_tail(call.parts),
         )
 
-    def _completed(self, call: _OpenCall, result: ToolResult, duration_ms: int) -> events.ToolCallCompleted:
-        return events.ToolCallCompleted(
+    def _completed(self, call: _OpenCall, result: ToolResult, duration_ms: int) -> tuple[events.Event, ...]:
+        """Give a call's outcome and, stored with it, the plan it leaves."""
+        completed = events.ToolCallCompleted(
             run_id=self._log.run_id,
             tool_call_id=call.call.tool_call_id,
             result=result.content,
@@ -378,6 +391,9 @@ class ToolCalls:
             diff=result.diff,
             truncated=result.truncated,
         )
+        if result.plan is None:
+            return (completed,)
+        return (completed, events.PlanUpdated(run_id=self._log.run_id, entries=result.plan))
 
 
 def _request_id(call: _OpenCall) -> str:

@@ -115,7 +115,7 @@ def replace_file(
     mode = 0o666 if existing is None else 0o600
     descriptor = os.open(temporary, _NEW_FLAGS, mode, dir_fd=place.directory)
     try:
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             if existing is not None:
                 _keep(descriptor, existing.found, path)
             file.write(data)

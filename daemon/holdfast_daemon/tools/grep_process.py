@@ -6,6 +6,7 @@ starts fast and needs no packages. Writes one JSON object per line: `{"line": TE
 and last `{"end": {…}}` or `{"failure": {"kind", "message"}}`.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -48,7 +49,8 @@ class _Full(Exception):
 
 def main() -> None:
     """Search as the last argument says, and write the result to stdout."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES_MAX, _MEMORY_BYTES_MAX))
+    with contextlib.suppress(OSError, ValueError):  # Not every system has it.
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES_MAX, _MEMORY_BYTES_MAX))
     try:
         say(end=Search(json.loads(sys.argv[-1])).run())
     except Failure as failure:
@@ -86,7 +88,7 @@ class Search:
         self._lines = BoundedLines(asked["matches_max"] * (2 * asked["context"] + 2))
         self._matches = 0
         self._files = 0
-        self._large = 0
+        self._left_out: dict[str, int] = {}  # Reason → number of files.
 
     def run(self) -> dict[str, Any]:
         """Search, saying each line on the way, and give what is to be said of the whole.
@@ -96,38 +98,30 @@ class Search:
         """
         descriptor = self._open()
         notes: list[str] = []
+        full = False
         try:
             if stat.S_ISDIR(os.fstat(descriptor).st_mode):
                 notes = self._search_below(descriptor)
             else:
-                self._search_file(descriptor, shown_path((self._asked["path"],)))
+                self._search_file(descriptor, shown_path(self._asked["path"]))
         except _Full:
+            full = True
             notes = [f"the first {self._matches} matches; there are more: narrow the search"]
         finally:
             os.close(descriptor)
-        if self._large:
-            size = self._asked["searched_file_bytes_max"]
-            notes.append(f"left out {self._large} files of more than {size} bytes")
-        full = self._lines.full or self._matches > self._asked["matches_max"]
+        notes += [f"left out {count} that {reason}" for reason, count in self._left_out.items()]
         return {"matches": self._matches, "files": self._files, "notes": notes, "full": full}
 
     def _open(self) -> int:
         path = self._asked["path"]
         try:
             return ConfinedPaths(self._asked["cwd"], tuple(self._asked["roots"])).open_for_reading(path)
-        except OutsideRoots as error:
-            raise Failure("outside_roots", f"{path} is outside the session's directories") from error
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise Failure("not_found", f"there is no file or directory {path}") from error
-        except PermissionError as error:
-            raise Failure("forbidden", f"{path} may not be read") from error
-        except OSError as error:
-            raise Failure("tool_failed", f"{path} cannot be read: {error.strerror}") from error
+        except (OSError, OutsideRoots) as error:  # It could be opened a moment ago.
+            raise Failure("tool_failed", f"{path} cannot be searched: {error}") from error
 
     def _search_below(self, start: int) -> list[str]:
         entries_max = self._asked["walked_entries_max"]
         glob = self._glob
-        under = PurePosixPath(self._asked["path"]).parts
         walk = Walk(
             start,
             entries_max=entries_max,
@@ -140,9 +134,11 @@ class Search:
             try:
                 descriptor = open_by_components(start, "/".join(entry.parts), _READ_FLAGS)
             except (OSError, OutsideRoots):  # It may not be read, or has just become something else.
+                self._leave_out("cannot be read")
                 continue
             try:
-                self._search_file(descriptor, shown_path((*under, *entry.parts)))
+                path = PurePosixPath(self._asked["path"], *entry.parts)
+                self._search_file(descriptor, shown_path(str(path)))
             finally:
                 os.close(descriptor)
         return walk_notes(walk, entries_max)
@@ -151,18 +147,17 @@ class Search:
         data = self._read(descriptor)
         if data is None:
             return
-        last = 0
+        last = 0  # The line shown last.
         for found in matching_lines(text_lines(data), self._pattern, self._asked["context"]):
-            if not last:
-                self._files += 1
-            if self._asked["context"] and self._lines and found.number != last + 1:
+            matches = found.at >= 0
+            if matches and self._matches == self._asked["matches_max"]:
+                raise _Full
+            if self._asked["context"] and len(self._lines) and (not last or found.number != last + 1):
                 self._show("--")
-            if found.at >= 0:
-                if self._matches == self._asked["matches_max"]:
-                    raise _Full
-            mark = ":" if found.at >= 0 else "-"
+            mark = ":" if matches else "-"
             self._show(f"{name}{mark}{found.number}{mark}{clipped(found)}")
-            self._matches += found.at >= 0
+            self._files += not last
+            self._matches += matches
             last = found.number
 
     def _show(self, line: str) -> None:
@@ -171,21 +166,23 @@ class Search:
         say(line=line)
 
     def _read(self, descriptor: int) -> bytes | None:
-        """Give a file's content; None if it is no text, no file, too large or cannot be read."""
+        """Give a file's content; None if it is not searched, which is counted."""
         bytes_max = self._asked["searched_file_bytes_max"]
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
+                return self._leave_out("are no regular files")
             with open(descriptor, "rb", closefd=False) as file:
                 data = file.read(bytes_max + 1)
         except OSError:
-            return None
+            return self._leave_out("cannot be read")
         if b"\0" in data:
-            return None
+            return self._leave_out("are binary")
         if len(data) > bytes_max:
-            self._large += 1
-            return None
+            return self._leave_out(f"are larger than {bytes_max} bytes")
         return data
+
+    def _leave_out(self, reason: str) -> None:
+        self._left_out[reason] = self._left_out.get(reason, 0) + 1
 
 
 def compiled(pattern: str, *, ignore_case: bool) -> re.Pattern[str]:

@@ -94,7 +94,7 @@ class ListTool:
                 context,
                 self._limits,
                 enter=lambda parts: len(parts) < tool_input.depth,
-                line=lambda entry: f"{shown_path(entry.parts)}{_MARKS[entry.kind]}",
+                line=lambda entry: shown_path("/".join(entry.parts)) + _MARKS[entry.kind],
                 nothing="the directory is empty",
             )
         )
@@ -136,12 +136,11 @@ class GlobTool:
             pattern = GlobPattern(tool_input.pattern)
         except BadPattern as error:
             raise ToolFailure(str(error), kind="invalid_input") from error
-        under = PurePosixPath(tool_input.path)
 
         def line(entry: Entry) -> str | None:
             if entry.kind == "directory" or not pattern.matches(entry.parts):
                 return None
-            return shown_path((*under.parts, *entry.parts)).removeprefix("/" if under.is_absolute() else "")
+            return shown_path(str(PurePosixPath(tool_input.path, *entry.parts)))
 
         return await anyio.to_thread.run_sync(
             functools.partial(

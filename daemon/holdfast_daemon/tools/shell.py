@@ -1,6 +1,6 @@
 """The `shell` tool: one command, not confined by anything but its time and its output.
 
-Offered only where the daemon was told so (`unsafe_shell`). Processes are `execution.process`'s matter.
+Who may run one is the gate's matter, processes are `execution.process`'s.
 """
 
 import contextlib

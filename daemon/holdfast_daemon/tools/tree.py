@@ -92,9 +92,8 @@ class Walk:
         return children
 
 
-def shown_path(parts: tuple[str, ...]) -> str:
+def shown_path(path: str) -> str:
     """Give a path as one line of text, whatever bytes its names have."""
-    path = "/".join(parts)
     if path.isprintable():
         return path
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in path)

@@ -34,7 +34,10 @@ class SessionStarted(EventBase, frozen=True, kw_only=True, tag="session_started"
 
 
 class SessionUpdated(EventBase, frozen=True, kw_only=True, tag="session_updated"):
-    """Settings changed; an absent member did not change."""
+    """Settings changed; an absent member did not change.
+
+    With a `runId`, only `mode` is given, and it is that of the run, which had one of its own.
+    """
 
     title: str | None = None
     archived: bool | None = None

@@ -75,7 +75,8 @@ Reply = Answer | str | None
 
 Answerer = Callable[[Ask], Reply | Awaitable[Reply]]
 """Asked once for each request. A sync one runs in a thread. May wait as long as a person takes; is cancelled
-(a sync one: not listened to any more) when the request is resolved elsewhere. What it raises ends the client."""
+(a sync one: not listened to any more) when the request is resolved elsewhere. What it raises ends the client.
+"""
 
 Answers = Answerer | Mapping[RequestKind, Answerer]
 """One callback for all kinds of requests, or one for each kind that can be answered."""
@@ -87,10 +88,10 @@ def by_kind(answers: Answers | None) -> dict[RequestKind, Answerer]:
     """Give the callback for each kind that can be answered."""
     if answers is None:
         return {}
-    if isinstance(answers, Mapping):
-        return dict(answers)
-    kinds: tuple[RequestKind, ...] = get_args(RequestKind)
-    return dict.fromkeys(kinds, answers)
+    if callable(answers):
+        kinds: tuple[RequestKind, ...] = get_args(RequestKind)
+        return dict.fromkeys(kinds, answers)
+    return dict(answers)
 
 
 class Attendance:

@@ -100,7 +100,7 @@ class EventTree:
         self._branches.clear()
 
     async def settle(self) -> None:
-        """Read up to the head of the session the tree begins with, or a page towards it, and be subscribed."""
+        """Be subscribed to the session the tree begins with, or a page nearer to it."""
         await self._root.fill()
 
     async def receive(self) -> TreeEvent | None:

@@ -1,7 +1,7 @@
 """Runs the tools this client hosts for sessions: registers them, takes calls, sends output and results.
 
-A call belongs to the connection it came over: if that is lost, the daemon has failed it, and what runs here is
-cancelled. Tools are registered again on the next connection before any other call passes.
+A call belongs to the connection it came over: if that is lost, the daemon has failed it, and what runs here
+is cancelled. Tools are registered again on the next connection before any other call passes.
 """
 
 import functools
@@ -16,7 +16,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from holdfast_client.aio.keeper import Keeper
-from holdfast_client.aio.rpc import decode_result
+from holdfast_client.aio.rpc import Rpc, decode_result
 from holdfast_client.core.back_off import BackOff
 from holdfast_client.core.hosted import Function, HostedFunction, Tool, content_of
 from holdfast_client.errors import ClientError
@@ -57,11 +57,13 @@ class Hosting:
 
     Args:
         keeper: the client's.
+        rpc: the client's.
         tasks: where calls run.
     """
 
-    def __init__(self, keeper: Keeper, tasks: TaskGroup) -> None:
+    def __init__(self, keeper: Keeper, rpc: Rpc, tasks: TaskGroup) -> None:
         self._keeper = keeper
+        self._rpc = rpc
         self._tasks = tasks
         self._sessions: dict[str, dict[str, HostedFunction]] = {}
         self._running: dict[_Key, anyio.CancelScope] = {}
@@ -81,12 +83,12 @@ class Hosting:
             RpcError: the daemon refuses them: another client hosts one of that name, or there are too many.
         """
         functions = {name: HostedFunction(name, tool) for name, tool in tools.items()}
+        params = _registration(session_id, functions)
         before = self._sessions.pop(session_id, None)
         if functions:
             self._sessions[session_id] = functions
         try:
-            # Bound to no connection: if this one is lost, `restore` registers them, and this does so again.
-            return await self._register(session_id, functions, self._keeper.number)
+            return (await self._rpc.perform("tool/register", params, ToolRegisterResult)).registered
         except RpcError:
             self._sessions.pop(session_id, None)
             if before is not None:
@@ -97,7 +99,7 @@ class Hosting:
         """Register everything on a new connection. Never raises: a session that is gone has no tools."""
         for session_id, functions in list(self._sessions.items()):
             try:
-                await self._register(session_id, functions, number, early=True)
+                await self._register_again(_registration(session_id, functions), number)
             except RpcError as error:
                 _logger.warning("the tools of session %s are not hosted any more: %s", session_id, error)
                 self._sessions.pop(session_id, None)
@@ -123,22 +125,17 @@ class Hosting:
 
     # Registering ---------------------------------------------------------------------------------------
 
-    async def _register(
-        self, session_id: str, functions: Mapping[str, HostedFunction], number: int, *, early: bool = False
-    ) -> int:
-        params = ToolRegisterParams(
-            session_id=session_id, tools=tuple(function.registration for function in functions.values())
-        )
+    async def _register_again(self, params: ToolRegisterParams, number: int) -> None:
         back_off = BackOff(random.random)
-        for tries_left in reversed(range(TAKE_OVER_TRIES if early else 1)):
+        for tries_left in reversed(range(TAKE_OVER_TRIES)):
             try:
-                answer = await self._keeper.perform("tool/register", params, bound_to=number, early=early)
-                return decode_result("tool/register", answer, ToolRegisterResult).registered
+                await self._keeper.perform("tool/register", params, bound_to=number, early=True)
             except Conflict:
                 if not tries_left:
                     raise
                 await anyio.sleep(back_off.next_s())
-        raise AssertionError
+            else:
+                return
 
     # Running -------------------------------------------------------------------------------------------
 
@@ -158,7 +155,7 @@ class Hosting:
             return _failed(call, f"This client does not host {call.tool}.")
         try:
             result = await self._call(function, function.bind(call.input), call, number)
-        except Exception as error:  # noqa: BLE001 - tool call: whatever the function raises is its outcome
+        except Exception as error:
             _logger.info("tool %s failed", call.tool, exc_info=error)
             return _failed(call, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
         return ToolCompleteParams(session_id=call.session_id, tool_call_id=call.tool_call_id, result=result)
@@ -218,6 +215,11 @@ class Hosting:
                 _logger.info("the end of tool call %s was refused: %s", done.tool_call_id, refused)
         except ClientError as lost:
             _logger.info("tool call %s ended without a connection: %s", done.tool_call_id, lost)
+
+
+def _registration(session_id: str, functions: Mapping[str, HostedFunction]) -> ToolRegisterParams:
+    tools = tuple(function.registration for function in functions.values())
+    return ToolRegisterParams(session_id=session_id, tools=tools)
 
 
 def _failed(call: ToolCallParams | ToolCompleteParams, why: str) -> ToolCompleteParams:

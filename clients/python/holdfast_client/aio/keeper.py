@@ -301,7 +301,9 @@ class Keeper:
             while True:
                 await anyio.sleep(self._back_off.next_s())
                 try:
-                    self._link = await self._connect(start=self._may_start_after(anyio.current_time() - lost_at))
+                    self._link = await self._connect(
+                        start=self._may_start_after(anyio.current_time() - lost_at)
+                    )
                 except VersionMismatch as mismatch:
                     error = mismatch
                     break

@@ -1,4 +1,4 @@
-"""One connection to the daemon: its stream, its framing, its handshake. Knows no calls and no reconnecting."""
+"""One connection to the daemon: its stream, framing and handshake. Knows no calls and no reconnecting."""
 
 from typing import Final
 

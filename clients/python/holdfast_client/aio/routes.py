@@ -8,7 +8,7 @@ newline, and gives what it receives with one.
 import os
 import socket
 import struct
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import anyio
 import anyio.to_thread
@@ -33,15 +33,17 @@ class Dialled(NamedTuple):
 
 
 class Route(Protocol):
-    """A way to a daemon. One owner; dials one stream at a time.
+    """A way to a daemon. One owner; dials one stream at a time."""
 
-    Attributes:
-        may_start: whether it can start a daemon.
-        start_after_s: how long a lost daemon is to be left to others before `start` makes sense.
-    """
+    @property
+    def may_start(self) -> bool:
+        """Whether it can start a daemon."""
+        ...
 
-    may_start: bool
-    start_after_s: float
+    @property
+    def start_after_s(self) -> float:
+        """How long a lost daemon is to be left to others before `start` makes sense."""
+        ...
 
     async def dial(self, *, start: bool) -> Dialled:
         """Give a stream.
@@ -107,7 +109,7 @@ class Shared:
     async def aclose(self) -> None:
         """See `Route`: a shared daemon goes on."""
 
-    def _read_record(self) -> dict[str, object]:
+    def _read_record(self) -> dict[str, Any]:
         try:
             return endpoint.read_record(self._locations.record)
         except exit_codes.NotRunning as error:
@@ -180,7 +182,7 @@ async def _check_peer(stream: SocketStream, path: str) -> None:
     """Refuse to show the token to another user's process."""
     if not hasattr(socket, "SO_PEERCRED"):
         return
-    raw = stream.extra(SocketAttribute.raw_socket)
+    raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - a socket, not a Django query
     credentials = raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(_CREDENTIALS))
     _pid, uid, _gid = struct.unpack(_CREDENTIALS, credentials)
     if uid != os.geteuid():
@@ -188,7 +190,7 @@ async def _check_peer(stream: SocketStream, path: str) -> None:
         raise DaemonUnreachable(f"Refusing {path}: another user listens on it.")
 
 
-def _address_of(record: dict[str, object]) -> Address:
+def _address_of(record: dict[str, Any]) -> Address:
     """Give where a record points: the unix socket, else loopback."""
     match record:
         case {"unix": str(path)}:

@@ -16,7 +16,16 @@ import msgspec
 from holdfast_client.aio.keeper import Keeper
 from holdfast_client.core.resend import keyed
 from holdfast_protocol.errors import RemoteProtocolError
-from holdfast_protocol.methods import CALLS, catalogue, connection, daemon, prompt, request, session, subscribe
+from holdfast_protocol.methods import (
+    CALLS,
+    catalogue,
+    connection,
+    daemon,
+    prompt,
+    request,
+    session,
+    subscribe,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")

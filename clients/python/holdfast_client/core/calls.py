@@ -144,7 +144,9 @@ class Calls:
         """Take a call; it ends at once if the connection it is bound to is gone."""
         self._serial += 1
         call.serial = self._serial
-        if call.bound_to is not None and (self._connection is None or call.bound_to != self.connection_number):
+        if call.bound_to is not None and (
+            self._connection is None or call.bound_to != self.connection_number
+        ):
             call.end(_lost(call))
         else:
             self._queue_of(call).append(call)

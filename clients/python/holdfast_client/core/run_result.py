@@ -34,7 +34,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         usage: tokens of the whole run; None where it never began or its end does not say.
         cost: None where it is not known.
         error: why it failed, if it did.
-        events: the prompt's and the run's, oldest first, without deltas, which the end of their block repeats.
+        events: the prompt's and the run's, oldest first, without deltas: the end of a block has all of it.
     """
 
     session_id: str
@@ -139,9 +139,7 @@ class RunFold:
                     self._message_id = event.message_id
                     self._text = []
                 self._text.append(event.text)
-            case (
-                events.RunCompleted() | events.RunFailed() | events.RunCancelled() | events.RunInterrupted()
-            ):
+            case events.RunCompleted() | events.RunFailed() | events.RunCancelled() | events.RunInterrupted():
                 self.status = _STATUS_OF[type(event)]
                 self._terminal = event
             case _:

@@ -88,18 +88,14 @@ class Tail:
         return self._buffer_bytes
 
     def take(self) -> AnyEvent | None:
-        """Take the next event, decoded now; None if there is none here.
-
-        Raises:
-            msgspec.ValidationError: a known type with a wrong shape.
-        """
+        """Take the next event, decoded now; None if there is none here."""
         while self._buffer:
             body = self._buffer.popleft()
             self._buffer_bytes -= _size(body)
             head = _head_decoder.decode(body)
             self._taken = head.seq
             if self._passes(head.type):
-                return events.decode(bytes(body))
+                return _decode(bytes(body))
         return None
 
     # Filling -------------------------------------------------------------------------------------------
@@ -164,6 +160,14 @@ class Tail:
 
     def _passes(self, event_type: str) -> bool:
         return event_type not in self._unwanted and (self._wanted is None or event_type in self._wanted)
+
+
+def _decode(body: bytes) -> AnyEvent:
+    """Decode an event; one that is not as this build knows it counts as unknown."""
+    try:
+        return events.decode(body)
+    except msgspec.ValidationError:
+        return msgspec.json.decode(body, type=events.UnknownEvent)
 
 
 def _size(body: msgspec.Raw) -> int:
