@@ -104,8 +104,8 @@ async def test_several_streams_of_one_session_each_get_all(home: Home):
 
         await session.prompt(load(2000))
         for number in range(5):
-            tasks.start_soon(read, number, number)
-    assert all(seqs == list(range(number + 1, seqs[-1] + 1)) for number, seqs in got.items())
+            tasks.start_soon(read, number, min(number, 2))
+    assert all(seqs == list(range(min(number, 2) + 1, seqs[-1] + 1)) for number, seqs in got.items())
     assert len({seqs[-1] for seqs in got.values()}) == 1
 
 

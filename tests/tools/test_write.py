@@ -9,7 +9,9 @@ import pytest
 from tool_calls import Workbench
 
 from holdfast_daemon.config import ExecutionLimits
-from holdfast_daemon.tools import file_change
+from holdfast_daemon.execution.confined_paths import ConfinedPaths
+from holdfast_daemon.tools.base import ToolFailure
+from holdfast_daemon.tools.file_change import read_existing, replace_file
 from holdfast_daemon.tools.turns import Turns
 from holdfast_daemon.tools.write import WriteInput, WriteTool
 from holdfast_protocol.events import Diff, Location
@@ -74,7 +76,7 @@ async def test_who_has_the_old_file_open_keeps_the_old_content(bench: Workbench,
     with (tmp_path / "a.txt").open() as file:
         await bench.call("write", path="a.txt", content="new")
         assert file.read() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert state_of(tmp_path) == {"a.txt": "new"}
 
 
 @pytest.mark.parametrize(
@@ -161,19 +163,34 @@ async def test_what_one_session_has_read_is_not_known_in_another(bench: Workbenc
     assert (await bench.call("write", path="a.txt", content="three")).error.kind == "stale"
 
 
-async def test_a_file_that_changes_in_the_last_moment_is_not_replaced(
-    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a.txt").write_text("one")
-    keep = file_change._keep
-
-    def somebody_is_faster(descriptor: int, old: os.stat_result, path: str) -> None:
+@pytest.mark.parametrize("before", [None, "one"])
+def test_a_file_that_changes_in_the_last_moment_is_not_replaced(tmp_path: Path, before: str | None) -> None:
+    def somebody_is_faster() -> None:
         (tmp_path / "a.txt").write_text("faster")
-        keep(descriptor, old, path)
 
-    monkeypatch.setattr(file_change, "_keep", somebody_is_faster)
-    assert (await bench.call("write", path="a.txt", content="mine")).error.kind == "stale"
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "faster"}
+    if before is not None:
+        (tmp_path / "a.txt").write_text(before)
+    with ConfinedPaths(str(tmp_path), (str(tmp_path),)).place("a.txt") as place:
+        existing = read_existing(place, "a.txt", 100)
+        with pytest.raises(ToolFailure, match="in this very moment") as refused:
+            replace_file(place, "a.txt", b"mine", existing, somebody_is_faster)
+    assert refused.value.kind == "stale"
+    assert state_of(tmp_path) == {"a.txt": "faster"}
+
+
+def test_a_write_that_is_stopped_changes_nothing(tmp_path: Path) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    (tmp_path / "a.txt").write_text("old")
+    with ConfinedPaths(str(tmp_path), (str(tmp_path),)).place("a.txt") as place:
+        existing = read_existing(place, "a.txt", 100)
+        with pytest.raises(Stopped):
+            replace_file(place, "a.txt", b"new", existing, stop)
+    assert state_of(tmp_path) == {"a.txt": "old"}
 
 
 async def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(
@@ -184,10 +201,10 @@ async def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(
     def fail(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(file_change.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     error = (await bench.call("write", path="a.txt", content="new")).error
     assert error.message == "a.txt cannot be written: No space left on device"
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "old"}
+    assert state_of(tmp_path) == {"a.txt": "old"}
 
 
 async def test_the_diff_of_just_the_largest_texts_is_given_and_of_larger_ones_left_out(
@@ -229,8 +246,7 @@ async def test_writes_at_once_take_turns_and_none_leaves_a_trace(bench: Workbenc
     async with anyio.create_task_group() as group:
         for content in contents:
             group.start_soon(lambda content=content: bench.call("write", path="a", content=content))
-    assert (tmp_path / "a").read_text() in contents
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert state_of(tmp_path) in [{"a": content} for content in contents]
 
 
 def test_a_call_names_its_file() -> None:

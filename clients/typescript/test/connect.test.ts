@@ -1,8 +1,9 @@
 /** Every way to a daemon, and every way not to reach one. */
 import assert from "node:assert/strict";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, readFile, writeFile } from "node:fs/promises";
 import { describe, it, type TestContext } from "node:test";
 import { WebSocket } from "ws";
+import { connect as connectAnywhere } from "../src/index.js";
 import { connect, HoldfastError, type NodeConnectOptions, recordPath } from "../src/node/index.js";
 import { connected, Daemon, environment, holdfastd, temporary } from "./daemon.js";
 import { assertPrefixOf, only, readLog, until } from "./log.js";
@@ -127,6 +128,36 @@ describe("connecting", () => {
       kind: "unreachable",
       message: /no WebSocket here/,
     });
+  });
+});
+
+describe("without Node", () => {
+  it("the global WebSocket is used", async (context) => {
+    const { ws, token } = await (await Daemon.start(context, "--ws")).record();
+    const { WebSocket: before } = globalThis;
+    context.after(() => void Object.assign(globalThis, { WebSocket: before }));
+    Object.assign(globalThis, { WebSocket });
+    const client = await connectAnywhere({ url: `ws://${ws[0]}:${ws[1]}/`, token });
+    const session = await client.createSession({ cwd: "/" });
+    const stream = session.events({ after: "start" });
+    await session.prompt("say hello");
+    assertPrefixOf(await until(stream, "run_completed"), await readLog(client, session.id));
+    await client.close();
+  });
+
+  it("nothing of Node is loaded", async () => {
+    const seen = new Set<string>();
+    const load = async (module: URL): Promise<void> => {
+      if (seen.has(module.href)) return;
+      seen.add(module.href);
+      const source = await readFile(module, "utf8");
+      for (const [, name = ""] of source.matchAll(/(?:from|import)\s*\(?"([^"]+)"/g)) {
+        assert.match(name, /^\.\.?\//, `${module.pathname} imports ${name}`);
+        await load(new URL(name, module));
+      }
+    };
+    await load(new URL("../src/index.js", import.meta.url));
+    assert(seen.size > 10);
   });
 });
 

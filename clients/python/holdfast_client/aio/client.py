@@ -78,10 +78,12 @@ class Client:
         tasks = self._tasks
         assert tasks is not None
         tasks.cancel_scope.cancel()
-        # An error of the block's own goes its way as it is; a cancellation may be the group's.
-        cancelled = isinstance(error, anyio.get_cancelled_exc_class())
         try:
-            return await tasks.__aexit__(*((kind, error, traceback) if cancelled else (None, None, None)))
+            if isinstance(error, anyio.get_cancelled_exc_class()):  # Perhaps the group's own.
+                return await tasks.__aexit__(kind, error, traceback)
+            # An error of the block's own goes its way as it is, not in a group.
+            await tasks.__aexit__(None, None, None)
+            return None
         finally:
             self._parts = None
             with anyio.CancelScope(shield=True):

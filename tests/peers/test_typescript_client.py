@@ -1,0 +1,160 @@
+"""The TypeScript client builds under `--strict`, keeps to the protocol's types, and does what it promises.
+
+Its own suites (clients/typescript/test) run here against the real daemon, one test per file.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from holdfast_protocol import schema
+from holdfast_protocol.version import VERSION
+
+CLIENT = Path(__file__).parent.parent.parent / "clients" / "typescript"
+BUILT = CLIENT / "dist"
+
+INSTALL_S_MAX = 110.0
+SUITE_S_MAX = 100.0
+
+SUITES = sorted(path.name.removesuffix(".test.ts") for path in (CLIENT / "test").glob("*.test.ts"))
+
+OPTIONS = ("--noEmit", "--strict", "--target", "es2022", "--module", "nodenext", "--types", "node")
+PREAMBLE = """\
+import { connect } from "@holdfast/client/node";
+const client = await connect({ discover: true });
+"""
+BLOCK = re.compile(r"^```ts\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def _run(*command: str, timeout_s: float = INSTALL_S_MAX, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        check=False,
+        cwd=CLIENT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environ},
+        timeout=timeout_s,
+    )
+
+
+def _is_installed() -> bool:
+    """Tell whether node_modules is what the lock file says; npm notes there what it installed."""
+    installed = CLIENT / "node_modules" / ".package-lock.json"
+    return installed.exists() and installed.stat().st_mtime >= (CLIENT / "package-lock.json").stat().st_mtime
+
+
+@pytest.fixture(scope="module")
+def npm() -> str:
+    """Npm, with the packages of the client's lock file installed."""
+    command = shutil.which("npm")
+    assert command, "npm is not installed"
+    if not _is_installed():
+        installed = _run(command, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+        assert installed.returncode == 0, installed.stderr
+    return command
+
+
+@pytest.fixture(scope="module")
+def built(npm: str) -> Path:
+    """The client, built from the sources and the protocol's types as they are now."""
+    shutil.rmtree(BUILT, ignore_errors=True)
+    build = _run(npm, "run", "build")
+    assert build.returncode == 0, build.stdout + build.stderr
+    return BUILT / "src"
+
+
+@pytest.fixture
+def program(built: Path) -> Path:
+    """A file that may import `@holdfast/client`, as a program of somebody else would."""
+    assert built.is_dir()
+    folder = BUILT / "programs"
+    folder.mkdir(exist_ok=True)
+    return folder / "program.mts"
+
+
+def _compile(program: Path, source: str) -> subprocess.CompletedProcess[str]:
+    program.write_text(source, encoding="utf-8")
+    return _run(str(CLIENT / "node_modules" / ".bin" / "tsc"), "--ignoreConfig", *OPTIONS, str(program))
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_suites_of_the_client_pass(built: Path, holdfastd: str, suite: str) -> None:
+    node = shutil.which("node")
+    assert node, "node is not installed"
+    file = built.parent / "test" / f"{suite}.test.js"
+    limit = f"--test-timeout={int(SUITE_S_MAX * 500)}"
+    command = (node, "--test", limit, "--test-reporter=tap", str(file))
+    tested = _run(*command, timeout_s=SUITE_S_MAX, HOLDFASTD=holdfastd)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert re.search(r"^# pass [1-9]", tested.stdout, re.MULTILINE), tested.stdout
+
+
+def test_the_client_is_built_with_the_protocols_types(built: Path) -> None:
+    assert (CLIENT / "src" / "protocol.ts").read_text(encoding="utf-8") == schema.declarations()
+    shipped = (built / "protocol.d.ts").read_text(encoding="utf-8")
+    declared = re.findall(r"^export (?:interface|type) (\w+)", schema.declarations(), re.MULTILINE)
+    assert re.findall(r"^export (?:interface|type) (\w+)", shipped, re.MULTILINE) == declared
+
+
+def test_the_client_has_the_version_of_the_workspace_and_no_dependencies() -> None:
+    package = json.loads((CLIENT / "package.json").read_text(encoding="utf-8"))
+    assert (package["version"], package["license"], package["private"]) == (VERSION, "MIT", True)
+    assert "dependencies" not in package
+
+
+def test_the_lock_file_names_no_addresses() -> None:
+    lock = json.loads((CLIENT / "package-lock.json").read_text(encoding="utf-8"))
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert packages
+    assert [name for name, package in packages.items() if "resolved" in package] == []
+    assert [name for name, package in packages.items() if "integrity" not in package] == []
+
+
+def test_the_examples_of_the_readme_compile(program: Path) -> None:
+    blocks = BLOCK.findall((CLIENT / "README.md").read_text(encoding="utf-8"))
+    assert len(blocks) >= 3
+    for block in blocks:
+        compiled = _compile(program, block)
+        assert (compiled.returncode, compiled.stdout) == (0, ""), block
+
+
+@pytest.mark.parametrize(
+    ("mistake", "error"),
+    [
+        ('await client.call("session/create", {});', "TS2345"),
+        ('await client.call("session/create", { cwd: 7 });', "TS2322"),
+        ('await client.call("session/create", { cwd: "/", titel: "" });', "TS2353"),
+        ('await client.call("session/explode", {});', "TS2345"),
+        ('await client.call("session/subscribe", { sessionId: "s" });', "TS2345"),
+        ("await connect({ discover: true, answers: { permission: () => ({ allow: true }) } });", "TS2322"),
+        ('client.session("s").events({ types: ["token_exploded"] });', "TS2322"),
+    ],
+)
+def test_a_mistake_in_a_program_does_not_compile(program: Path, mistake: str, error: str) -> None:
+    assert _compile(program, PREAMBLE + "void client;\n").returncode == 0
+    compiled = _compile(program, PREAMBLE + mistake + "\n")
+    assert compiled.returncode != 0
+    assert re.findall(r"error (TS\d+):", compiled.stdout) == [error], compiled.stdout
+
+
+@pytest.mark.parametrize(
+    ("row", "error"), [("", r"Property '\"session/fork\"' is missing"), ('"session/fork": "again",', "keyed")]
+)
+def test_a_method_has_its_row_in_the_resend_table_or_nothing_compiles(
+    program: Path, row: str, error: str
+) -> None:
+    source = (CLIENT / "src" / "resend.ts").read_text(encoding="utf-8")
+    source = source.replace('"./protocol.js"', '"../src/protocol.js"')
+    assert _compile(program, source).returncode == 0
+    changed = source.replace('"session/fork": "keyed",', row)
+    assert changed != source
+    compiled = _compile(program, changed)
+    assert compiled.returncode != 0
+    assert re.search(error, compiled.stdout), compiled.stdout
