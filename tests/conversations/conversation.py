@@ -107,6 +107,13 @@ class InOrder(_Step, kw_only=True):
     in_order: list[str]
 
 
+class Answered(_Step, kw_only=True):
+    """Raw requests with these ids were answered with a result each, in this order."""
+
+    answered: list[Any]
+    by: str | None = None
+
+
 class Refused(_Step, kw_only=True):
     """An error with a null id: the daemon could not tell what it answers."""
 
@@ -225,6 +232,7 @@ Step = (
     | Pipeline
     | Answer
     | InOrder
+    | Answered
     | Refused
     | Unanswered
     | Create

@@ -14,6 +14,7 @@ from msgspec import UNSET
 from conversations import audit
 from conversations.conversation import (
     Answer,
+    Answered,
     Call,
     Close,
     Closed,
@@ -91,7 +92,7 @@ class Runner:
                 await self._call(step)
             case Send() | Notify() | Raw() | Pipeline():
                 await self._send(step)
-            case Answer() | InOrder() | Refused() | Unanswered():
+            case Answer() | InOrder() | Answered() | Refused() | Unanswered():
                 await self._hear_answer(step)
             case Events() | Notification() | Cursor() | NothingMore() | Closed():
                 await self._hear(step)
@@ -153,7 +154,7 @@ class Runner:
 
     # Hearing -------------------------------------------------------------------------------------------
 
-    async def _hear_answer(self, step: Answer | InOrder | Refused | Unanswered) -> None:
+    async def _hear_answer(self, step: Answer | InOrder | Answered | Refused | Unanswered) -> None:
         match step:
             case Answer():
                 listener, request_id = self._world.call(step.answer)
@@ -162,6 +163,8 @@ class Runner:
                 calls = [self._world.call(tag) for tag in step.in_order]
                 places = [await listener.arrival(request_id) for listener, request_id in calls]
                 assert places == sorted(places), f"the answers came in the places {places}"
+            case Answered():
+                await self._hear_raw_answers(step)
             case Refused():
                 self._check_error(await self._world.listener(step.by).refusal(), step.refused)
             case Unanswered():
@@ -169,6 +172,14 @@ class Runner:
                 await listener.catch_up()
                 assert request_id in listener.unanswered(), f"{step.unanswered} is answered"
                 self._waiting.add(call)
+
+    async def _hear_raw_answers(self, step: Answered) -> None:
+        listener = self._world.listener(step.by)
+        ids = [expand(request_id, self._world.variables) for request_id in step.answered]
+        places = [await listener.arrival(request_id) for request_id in ids]
+        assert places == sorted(places), f"the answers came in the places {places}"
+        for request_id in ids:
+            self._check_answer(await listener.answer(request_id), UNSET, UNSET)
 
     async def _hear(self, step: Events | Notification | Cursor | NothingMore | Closed) -> None:
         variables = self._world.variables

@@ -139,6 +139,12 @@ class Registry:
         last = (rows[-1].updated_at, rows[-1].key) if more else None
         return infos, last
 
+    def go_on(self) -> None:
+        """Start the prompts whose turn came while nothing was to be started."""
+        for session in self._live.values():
+            if session.view.queue:
+                session.recover("storage_unavailable")  # What alone leaves a run that nobody drives.
+
     def statistics(self) -> SessionStatistics:
         """Count sessions and runs."""
         return SessionStatistics(loaded=len(self._live), active_runs=self.runs.active)
