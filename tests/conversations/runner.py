@@ -80,7 +80,7 @@ class Runner:
             with anyio.fail_after(WAIT_S):
                 await self._look_back()
                 if world.alive:  # Whatever was said to it, it ends in order.
-                    await world.end("stop")
+                    await world.end_in_order()
         finally:
             world.close()
 

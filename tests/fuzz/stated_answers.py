@@ -63,9 +63,10 @@ def stated_answer(body: bytes) -> Stated:
     reader = _Reader()
     try:
         value = reader.read(body.decode("utf-8"))
+        fits = _depth(value) <= DEPTH_MAX and _members(value) <= MEMBERS_MAX
     except (ValueError, RecursionError):
         return Stated(None, -32700)
-    if _depth(value) > DEPTH_MAX or _members(value) > MEMBERS_MAX:
+    if not fits:
         return Stated(None, -32700)
     return _envelope(value)._replace(disputed=reader.disputed or _has_half_pair(value))
 

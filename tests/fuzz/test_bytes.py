@@ -40,6 +40,10 @@ VALUES = st.recursive(
 )
 
 
+def _dumps(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
     method, params = draw(st.sampled_from(CALLS))
@@ -96,10 +100,6 @@ BODIES = st.one_of(
     NESTED,
     st.binary(max_size=60),
 )
-
-
-def _dumps(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _send_in_pieces(client: BlockingClient, data: bytes, cuts: list[float]) -> None:

@@ -114,10 +114,8 @@ async def test_no_power_cut_loses_an_acknowledged_event(tmp_path: Path, chance: 
     count = len(recorded.disk.operations)
     kinds = {operation.kind for operation in recorded.disk.operations}
     assert {"write", "sync", "truncate"} <= kinds
-    points = {0, count} | {chance.randint(0, count) for _ in range(CUTS)}
-    while len(points) < min(CUTS, count):
-        points.add(chance.randint(0, count))
-    for at in sorted(points):
+    points = [0, count, *(chance.randint(0, count) for _ in range(CUTS))]
+    for at in points:
         assert lost(recorded, at, chance, tmp_path / "cut") == [], f"cut after {at} of {count} operations"
 
 
@@ -127,7 +125,7 @@ async def test_the_recorded_disk_would_show_a_log_that_is_not_synced(tmp_path: P
     recorded = await record(tmp_path / "recorded", synchronous="NORMAL", settings=limits())
     count = len(recorded.disk.operations)
     points = [chance.randint(count // 4, 3 * count // 4) for _ in range(40)]
-    assert any([lost(recorded, at, chance, tmp_path / "cut") for at in points])
+    assert any(lost(recorded, at, chance, tmp_path / "cut") for at in points)
 
 
 async def test_recording_ends_with_its_context(tmp_path: Path) -> None:
