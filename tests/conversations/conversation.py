@@ -216,6 +216,12 @@ class Disk(_Step, kw_only=True):
     disk: str
 
 
+class Let(_Step, kw_only=True):
+    """Remember values under names, for texts that are long or occur often."""
+
+    let: dict[str, Any]
+
+
 class Write(_Step, kw_only=True):
     """A file below `$cwd`."""
 
@@ -245,6 +251,7 @@ Step = (
     | Close
     | DaemonStep
     | Disk
+    | Let
     | Write
 )
 
@@ -262,6 +269,7 @@ class Conversation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         unsafe_shell: the daemon offers the shell tool.
         files: files below `$cwd`, by path.
         logs_errors: the daemon may write errors into its own log: it is being hurt.
+        transports: what it is run over; on all if none are named.
         steps: what happens, as typed values.
     """
 
@@ -269,6 +277,7 @@ class Conversation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     unsafe_shell: bool = False
     files: dict[str, str] = {}
     logs_errors: bool = False
+    transports: list[str] = []
     steps: list[Any]
 
     @property

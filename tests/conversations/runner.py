@@ -26,6 +26,7 @@ from conversations.conversation import (
     Disk,
     Events,
     InOrder,
+    Let,
     NothingMore,
     Notification,
     Notify,
@@ -96,7 +97,7 @@ class Runner:
                 await self._hear_answer(step)
             case Events() | Notification() | Cursor() | NothingMore() | Closed():
                 await self._hear(step)
-            case Close() | DaemonStep() | Disk() | Write():
+            case Close() | DaemonStep() | Disk() | Let() | Write():
                 await self._act(step)
             case _:
                 raise AssertionError(f"no step: {step}")
@@ -214,7 +215,7 @@ class Runner:
             else:
                 return
 
-    async def _act(self, step: Close | DaemonStep | Disk | Write) -> None:
+    async def _act(self, step: Close | DaemonStep | Disk | Let | Write) -> None:
         match step:
             case Close():
                 self._world.open.pop(step.close).client.close()
@@ -226,6 +227,8 @@ class Runner:
                 self._world.fill_disk()
             case Disk():
                 self._world.free_disk()
+            case Let():
+                self._world.variables |= expand(step.let, self._world.variables)
             case Write():
                 self._world.write(step.write, step.text)
 

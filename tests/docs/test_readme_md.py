@@ -1,5 +1,6 @@
 """README.md: a newcomer sees what it shows, and finds what it names."""
 
+import fcntl
 import os
 import re
 import shlex
@@ -27,6 +28,8 @@ def environ(home):
     made = {"PATH": os.environ["PATH"], "HOME": str(home.path), "HOLDFAST_HOME": str(home.path)}
     yield {**made, "LANG": "C.UTF-8"}
     _run(["holdfast", "stop", "--now"], made)
+    with (home.state / "daemon.lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # It lets go of its state a moment after its connections.
 
 
 def _run(command: list[str], environ: dict[str, str]) -> "subprocess.CompletedProcess[str]":
