@@ -32,6 +32,7 @@ CODE_OF_KIND = {
     "unsupported_version": 69,
     "not_found": 6,
     "invalid_params": 2,
+    "too_large": 2,
     "cursor_invalid": 2,
     "forbidden": 5,
     "overloaded": 75,

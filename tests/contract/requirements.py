@@ -439,16 +439,23 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         tests=_tests(PROTOCOL + "test_methods.py", "test_what_the_daemon_sends_is_notifications_only"),
     ),
     Requirement(
+        id="methods-daemon",
+        sentence="The daemon says how it is, drains without cutting a run, and shuts down after its grace.",
+        source="Daemon",
+        tests=(TALKS + "daemon_status.yaml", TALKS + "drain*.yaml", TALKS + "shutdown.yaml"),
+    ),
+    Requirement(
         id="methods-one-subscription",
         sentence="A second subscription of one connection to one session replaces the first atomically.",
         source=METHODS,
-        gap=PENDING,
+        tests=(TALKS + "subscribe_again.yaml",),
     ),
     Requirement(
         id="methods-sessions",
         sentence="Sessions are created, listed, changed, closed, forked, exported and deleted.",
         source=METHODS,
         tests=(
+            TALKS + "switch_model.yaml",
             TALKS + "create.yaml",
             TALKS + "list.yaml",
             TALKS + "update.yaml",
@@ -464,15 +471,23 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         sentence="`after` is the last seq the client has; the first batch begins one past it.",
         source=SUBSCRIBING,
         tests=(
+            TALKS + "subscribe.yaml",
             TALKS + "prompt.yaml",
             TALKS + "close.yaml",
         ),
+    ),
+    Requirement(
+        id="subscribe-read",
+        sentence="A log can be read page by page, forwards and backwards, by run and by type.",
+        source="`session/read`",
+        tests=(TALKS + "read.yaml",),
     ),
     Requirement(
         id="subscribe-snapshot-agrees",
         sentence="A snapshot and the events after it fold to what the whole log folds to.",
         source=SNAPSHOTS,
         tests=(
+            TALKS + "snapshot.yaml",
             *_tests(
                 PROTOCOL + "test_view.py",
                 "test_a_snapshot_and_its_tail_give_what_the_whole_log_gives_wherever_it_is_split",
@@ -487,6 +502,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         sentence="A snapshot is at most 256 KiB, whatever is in the session, and says what it lacks.",
         source=SNAPSHOTS,
         tests=(
+            TALKS + "snapshot_blocks.yaml",
             *_tests(
                 PROTOCOL + "test_view.py",
                 "test_a_snapshot_is_never_over_its_limit_whatever_is_huge",
@@ -503,8 +519,10 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         id="subscribe-range-covers",
         sentence="Each batch says the range it covers, also what a filter left out, without a gap.",
         source=SUBSCRIBING,
-        tests=(EVERY_TALK,),
-        gap="pending: daemon tests of filters",
+        tests=(
+            TALKS + "subscribe_filters.yaml",
+            EVERY_TALK,
+        ),
     ),
     Requirement(
         id="subscribe-settled",
@@ -523,7 +541,10 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         id="subscribe-cursor-invalid",
         sentence="A cursor beyond the head or of another epoch is an error, never a silent start from now.",
         source=SUBSCRIBING,
-        tests=("tests/e2e/test_bad_input.py::test_a_call_that_does_not_fit_is_refused_with_what_was_wrong",),
+        tests=(
+            TALKS + "subscribe_refused.yaml",
+            "tests/e2e/test_bad_input.py::test_a_call_that_does_not_fit_is_refused_with_what_was_wrong",
+        ),
     ),
     Requirement(
         id="subscribe-reconnect",
@@ -717,6 +738,24 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         ),
     ),
     # Events ----------------------------------------------------------------------------------------------
+    Requirement(
+        id="events-tools",
+        sentence="A tool call has one start and one outcome, in the model's order, even if it is refused.",
+        source=EVENTS,
+        tests=(TALKS + "tools*.yaml",),
+    ),
+    Requirement(
+        id="events-thinking",
+        sentence="Thinking is a block of its own, and what is opaque in it goes back to its provider alone.",
+        source=EVENTS,
+        tests=(TALKS + "thinking.yaml",),
+    ),
+    Requirement(
+        id="events-failed",
+        sentence="A model that breaks off fails the run with its reason, and what it said stays.",
+        source=EVENTS,
+        tests=(TALKS + "model_errors.yaml",),
+    ),
     Requirement(
         id="events-round-trip",
         sentence="An event of every type comes back from the wire as it was, byte for byte.",

@@ -107,6 +107,13 @@ class InOrder(_Step, kw_only=True):
     in_order: list[str]
 
 
+class Answered(_Step, kw_only=True):
+    """Raw requests with these ids were answered with a result each, in this order."""
+
+    answered: list[Any]
+    by: str | None = None
+
+
 class Refused(_Step, kw_only=True):
     """An error with a null id: the daemon could not tell what it answers."""
 
@@ -209,6 +216,12 @@ class Disk(_Step, kw_only=True):
     disk: str
 
 
+class Let(_Step, kw_only=True):
+    """Remember values under names, for texts that are long or occur often."""
+
+    let: dict[str, Any]
+
+
 class Write(_Step, kw_only=True):
     """A file below `$cwd`."""
 
@@ -225,6 +238,7 @@ Step = (
     | Pipeline
     | Answer
     | InOrder
+    | Answered
     | Refused
     | Unanswered
     | Create
@@ -237,6 +251,7 @@ Step = (
     | Close
     | DaemonStep
     | Disk
+    | Let
     | Write
 )
 
@@ -253,12 +268,14 @@ class Conversation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         title: the promise, as a sentence.
         files: files below `$cwd`, by path.
         logs_errors: the daemon may write errors into its own log: it is being hurt.
+        transports: what it is run over; on all if none are named.
         steps: what happens, as typed values.
     """
 
     title: str
     files: dict[str, str] = {}
     logs_errors: bool = False
+    transports: list[str] = []
     steps: list[Any]
 
     @property

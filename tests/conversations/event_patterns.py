@@ -34,7 +34,8 @@ async def take_events(listener: Listener, session: str, items: list[Any], variab
         if item == "gap":
             gap = True
         elif isinstance(item, dict) and "any_order" in item:
-            await _take_any_order(listener, session, item["any_order"], variables)
+            await _take_any_order(listener, session, item["any_order"], variables, gap=gap)
+            gap = False
         elif isinstance(item, dict) and next(iter(item)) in _JOINED:
             await _take_joined(listener, session, item, variables, gap=gap)
             gap = False
@@ -57,15 +58,18 @@ def _check_event(item: Any, event: Event, variables: Variables) -> None:
     check(pattern, event, variables, f"{name} {event['seq']}")
 
 
-async def _take_any_order(listener: Listener, session: str, items: list[Any], variables: Variables) -> None:
+async def _take_any_order(
+    listener: Listener, session: str, items: list[Any], variables: Variables, *, gap: bool
+) -> None:
     left = list(items)
     while left:
         event = await listener.next_event(session)
         fitting = next((item for item in left if _fits(item, event, variables)), None)
-        if fitting is None:
+        if fitting is not None:
+            left.remove(fitting)
+            _check_event(fitting, event, variables)
+        elif not gap or len(left) < len(items):
             raise Mismatch(f"expected one of {short(left)}, got {short(event)}")
-        left.remove(fitting)
-        _check_event(fitting, event, variables)
 
 
 def _fits(item: Any, event: Event, variables: Variables) -> bool:

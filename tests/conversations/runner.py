@@ -14,6 +14,7 @@ from msgspec import UNSET
 from conversations import audit
 from conversations.conversation import (
     Answer,
+    Answered,
     Call,
     Close,
     Closed,
@@ -25,6 +26,7 @@ from conversations.conversation import (
     Disk,
     Events,
     InOrder,
+    Let,
     NothingMore,
     Notification,
     Notify,
@@ -79,7 +81,7 @@ class Runner:
             with anyio.fail_after(WAIT_S):
                 await self._look_back()
                 if world.alive:  # Whatever was said to it, it ends in order.
-                    await world.end("stop")
+                    await world.end_in_order()
         finally:
             world.close()
 
@@ -91,11 +93,11 @@ class Runner:
                 await self._call(step)
             case Send() | Notify() | Raw() | Pipeline():
                 await self._send(step)
-            case Answer() | InOrder() | Refused() | Unanswered():
+            case Answer() | InOrder() | Answered() | Refused() | Unanswered():
                 await self._hear_answer(step)
             case Events() | Notification() | Cursor() | NothingMore() | Closed():
                 await self._hear(step)
-            case Close() | DaemonStep() | Disk() | Write():
+            case Close() | DaemonStep() | Disk() | Let() | Write():
                 await self._act(step)
             case _:
                 raise AssertionError(f"no step: {step}")
@@ -153,7 +155,7 @@ class Runner:
 
     # Hearing -------------------------------------------------------------------------------------------
 
-    async def _hear_answer(self, step: Answer | InOrder | Refused | Unanswered) -> None:
+    async def _hear_answer(self, step: Answer | InOrder | Answered | Refused | Unanswered) -> None:
         match step:
             case Answer():
                 listener, request_id = self._world.call(step.answer)
@@ -162,6 +164,8 @@ class Runner:
                 calls = [self._world.call(tag) for tag in step.in_order]
                 places = [await listener.arrival(request_id) for listener, request_id in calls]
                 assert places == sorted(places), f"the answers came in the places {places}"
+            case Answered():
+                await self._hear_raw_answers(step)
             case Refused():
                 self._check_error(await self._world.listener(step.by).refusal(), step.refused)
             case Unanswered():
@@ -169,6 +173,14 @@ class Runner:
                 await listener.catch_up()
                 assert request_id in listener.unanswered(), f"{step.unanswered} is answered"
                 self._waiting.add(call)
+
+    async def _hear_raw_answers(self, step: Answered) -> None:
+        listener = self._world.listener(step.by)
+        ids = [expand(request_id, self._world.variables) for request_id in step.answered]
+        places = [await listener.arrival(request_id) for request_id in ids]
+        assert places == sorted(places), f"the answers came in the places {places}"
+        for request_id in ids:
+            self._check_answer(await listener.answer(request_id), UNSET, UNSET)
 
     async def _hear(self, step: Events | Notification | Cursor | NothingMore | Closed) -> None:
         variables = self._world.variables
@@ -203,7 +215,7 @@ class Runner:
             else:
                 return
 
-    async def _act(self, step: Close | DaemonStep | Disk | Write) -> None:
+    async def _act(self, step: Close | DaemonStep | Disk | Let | Write) -> None:
         match step:
             case Close():
                 self._world.open.pop(step.close).client.close()
@@ -215,6 +227,8 @@ class Runner:
                 self._world.fill_disk()
             case Disk():
                 self._world.free_disk()
+            case Let():
+                self._world.variables |= expand(step.let, self._world.variables)
             case Write():
                 self._world.write(step.write, step.text)
 

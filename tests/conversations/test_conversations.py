@@ -4,31 +4,40 @@ Where each promise comes from is said in its file. A failure names the file (in 
 """
 
 import logging
+from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from conversations.conversation import conversation_files, load
+from conversations.conversation import Conversation, conversation_files, load
 from conversations.runner import Runner
 from conversations.world import WIRES, Wire, World
 from fakes.daemons import Home, InProcessDaemon, ProcessDaemon
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=str)
-@pytest.mark.parametrize("path", conversation_files(), ids=lambda path: path.stem)
+def _cases() -> Iterator[Any]:
+    for path in conversation_files():
+        conversation = load(path)
+        for wire in WIRES:
+            if not conversation.transports or wire.transport in conversation.transports:
+                yield pytest.param(conversation, wire, id=f"{path.stem}-{wire}")
+
+
+@pytest.mark.parametrize(("conversation", "wire"), list(_cases()))
 async def test_a_conversation_goes_as_its_file_says(
-    path: Path, wire: Wire, home: Home, caplog: pytest.LogCaptureFixture
+    conversation: Conversation, wire: Wire, home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
-    conversation = load(path)
+    stdio, unsafe_shell = wire.transport == "stdio", conversation.unsafe_shell
     with ExitStack() as stack:
         async with anyio.create_task_group() as tasks:
             daemon: InProcessDaemon | ProcessDaemon
-            if conversation.needs_process or wire.transport == "stdio":
-                daemon = stack.enter_context(ProcessDaemon(home, stdio=wire.transport == "stdio"))
+            if stdio or conversation.needs_process:
+                process = ProcessDaemon(home, stdio=stdio, unsafe_shell=unsafe_shell)
+                daemon = stack.enter_context(process)
             else:
-                daemon = InProcessDaemon(home, tasks)
+                daemon = InProcessDaemon(home, tasks, unsafe_shell=unsafe_shell)
             await Runner(conversation, World(wire, home, daemon)).run()
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     errors += home.logged_errors()

@@ -176,7 +176,6 @@ class Connection:
             if known != event:
                 self.broken.append(f"{session} {event['seq']} changed from {known} to {event}")
 
-
     def _check_event(self, event: Message) -> None:
         try:
             known = convert(event)

@@ -52,6 +52,7 @@ class World:
         self._home = home
         self._daemon = daemon
         self._first: str | None = None  # Connected first since the daemon started.
+        self._parent: RawClient | None = None  # Who has the sidecar's stdin and stdout.
         self._calls: dict[str, tuple[Listener, Any]] = {}  # By tag: whose, and its id.
 
     # The daemon ----------------------------------------------------------------------------------------
@@ -60,7 +61,7 @@ class World:
         """Start the daemon."""
         await self._daemon.start()
         self.alive = True
-        self._first = None
+        self._first = self._parent = None
         self.variables["token"] = self._daemon.endpoint.token
 
     async def end(self, how: str) -> None:
@@ -75,6 +76,11 @@ class World:
         self.alive = False
         for listener in self.open.values():  # What came before the end can still be looked at.
             await listener.hear_out()
+
+    async def end_in_order(self) -> None:
+        """See the daemon end as its kind does: a sidecar whose parent is gone ends by itself."""
+        orphaned = self._parent is not None and self._parent.closed
+        await self.end("exits" if orphaned else "stop")
 
     def fill_disk(self) -> None:
         """Let the log not grow any more."""
@@ -102,6 +108,8 @@ class World:
         self.clients.append(client)
         self.open[name] = listener = Listener(client)
         self._first = self._first or name
+        if trusted:
+            self._parent = client
         return listener, trusted
 
     def listener(self, name: str | None) -> Listener:

@@ -5,12 +5,9 @@ own reader makes of it.
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
-from pathlib import Path
 from typing import Any, Final, Self
 
 import anyio
@@ -18,9 +15,7 @@ from anyio.abc import ByteStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 from protocol_examples import ANY, Mismatch, Step, fill, match, parse
 
-from holdfast_daemon.app import App
-from holdfast_daemon.config import Config, JournalLimits
-from holdfast_protocol.discovery import Record
+from fakes.daemons import Home, InProcessDaemon
 
 WAIT_S: Final = 20
 """The bound of a whole example; nothing in it waits for a clock."""
@@ -31,31 +26,13 @@ _FRAME_BYTES_MAX: Final = 8 * 1024 * 1024
 
 
 @asynccontextmanager
-async def running_daemon() -> AsyncGenerator[Record]:
-    """Run a daemon of its own in this process; gives its discovery record."""
-    home = Path(tempfile.mkdtemp(prefix="hf"))
-    config = Config(
-        state_dir=str(home / "state"),
-        runtime_dir=str(home / "run"),
-        tcp=0,
-        idle_exit_s=None,
-        journal=JournalLimits(ballast_bytes=0),
-    )
-    try:
-        async with anyio.create_task_group() as tasks:
-            app, ready, found = App(config), anyio.Event(), dict[str, Any]()
-
-            def on_ready(record: Record) -> None:
-                found.update(record)
-                ready.set()
-
-            tasks.start_soon(app.run, on_ready)
-            with anyio.fail_after(WAIT_S):
-                await ready.wait()
-            yield found  # pyright: ignore[reportReturnType] - filled from a Record
-            app.stop()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+async def running_daemon(home: Home) -> AsyncGenerator[dict[str, Any]]:
+    """Run a daemon in this process; gives its discovery record."""
+    async with anyio.create_task_group() as tasks:
+        daemon = InProcessDaemon(home, tasks)
+        await daemon.start()
+        yield json.loads(await anyio.Path(home.runtime / "daemon-v1.json").read_text())
+        await daemon.stop()
 
 
 class Wire:

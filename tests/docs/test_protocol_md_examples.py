@@ -29,12 +29,10 @@ def _each(found: list[Block]) -> Any:
 
 
 @pytest.fixture
-def cwd(tmp_path):
+def cwd(home):
     """A directory with a file to read, for sessions to work in."""
-    directory = tmp_path / "cwd"
-    directory.mkdir()
-    (directory / "README.md").write_text("# Hello\n\nA file to read.\n")
-    return str(directory.resolve())
+    (home.work / "README.md").write_text("# Hello\n\nA file to read.\n")
+    return str(home.work.resolve())
 
 
 def _bound(record: Any, cwd: str) -> dict[str, Any]:
@@ -61,8 +59,8 @@ def test_every_fenced_block_is_executed_by_one_of_these_tests():
 
 @in_both_framings
 @_each(OVER_SOCKETS)
-async def test_an_example_is_what_happens(block, framing, cwd):
-    async with running_daemon() as record, AsyncExitStack() as stack:
+async def test_an_example_is_what_happens(block, framing, home, cwd):
+    async with running_daemon(home) as record, AsyncExitStack() as stack:
 
         async def connect():
             wire = Wire(await anyio.connect_unix(record["unix"]), framing)
@@ -76,10 +74,10 @@ async def test_an_example_is_what_happens(block, framing, cwd):
 
 @in_both_framings
 @_each(OVER_STDIO)
-async def test_an_example_of_embedding_is_what_happens_over_pipes(block, framing, cwd, tmp_path):
+async def test_an_example_of_embedding_is_what_happens_over_pipes(block, framing, home, cwd):
     holdfastd = str(Path(sys.executable).with_name("holdfastd"))
-    state = str(tmp_path / "state")
-    async with await anyio.open_process([holdfastd, "--stdio", "--state", state], stderr=None) as process:
+    command = [holdfastd, "--stdio", "--state", str(home.state)]
+    async with await anyio.open_process(command, stderr=None) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         with anyio.fail_after(WAIT_S):
@@ -92,9 +90,9 @@ async def test_an_example_of_embedding_is_what_happens_over_pipes(block, framing
 
 
 @_each(BYTES)
-async def test_an_example_in_bytes_is_exactly_those(block, cwd):
+async def test_an_example_in_bytes_is_exactly_those(block, home, cwd):
     framing = block.info.rpartition(" ")[2]
-    async with running_daemon() as record:
+    async with running_daemon(home) as record:
         wire = Wire(await anyio.connect_unix(record["unix"]), framing)
         with anyio.fail_after(WAIT_S):
             async with wire:
@@ -107,10 +105,10 @@ async def test_an_example_in_bytes_is_exactly_those(block, cwd):
 
 
 @_each(RECORDS)
-async def test_the_record_is_the_one_a_daemon_writes(block, cwd):
-    async with running_daemon() as record:
-        path = anyio.Path(record["unix"]).with_name("daemon-v1.json")
-        match(json.loads(block.text), json.loads(await path.read_text()), _bound(record, cwd))
+async def test_the_record_is_the_one_a_daemon_writes(block, home, cwd):
+    async with running_daemon(home) as record:
+        match(json.loads(block.text), record, _bound(record, cwd))
+        path = anyio.Path(home.runtime / "daemon-v1.json")
         assert (await path.stat()).st_mode & 0o777 == 0o600
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # In every import mode of pytest.
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "hub")]  # In every import mode of pytest.
 
-pytest.register_assert_rewrite("store_contract", "journal_world")
+pytest.register_assert_rewrite("journal_world", "outlets", "store_contract")
 
 # No test judges by the clock: neither an example's time nor how long its data take to draw.
 settings.register_profile("timeless", deadline=None, suppress_health_check=[HealthCheck.too_slow])

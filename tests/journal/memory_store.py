@@ -92,7 +92,7 @@ class MemoryStore:
     def create_session(self, new: NewSession, append: Append, *, copying: bool = False) -> SessionKey:
         if any(log.row.session == new.session for log in self._medium.logs.values()):
             raise StoreConflict("The id is taken.")
-        key = len(self._medium.logs) + 1
+        key = max(self._medium.logs, default=0) + 1
         self._check_keys(key, append.changes, set())
         self._medium.logs[key] = Log(
             SessionRow(
@@ -133,6 +133,8 @@ class MemoryStore:
             log.clear_rows()
             for name in [name for name in self._medium.keys if name[0] == session]:
                 del self._medium.keys[name]
+            if log.row.state == "copying":
+                del self._medium.logs[session]
         return more
 
     def forget_keys(self, before: int) -> None:

@@ -534,6 +534,13 @@ class StoreContract:
             key
         ]
 
+    def test_the_id_of_a_session_whose_copying_was_cut_short_is_free_again(self, store: Store) -> None:
+        key = create(store, first=rows(1, 1), copying=True)
+        assert not store.purge(key, 10)
+        assert store.leftovers() == []
+        assert store.find_session("s") is None
+        create(store, first=rows(1, 1))
+
     # Opening again --------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("orderly", [True, False])

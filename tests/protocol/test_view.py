@@ -390,7 +390,7 @@ def test_settings_change_member_by_member():
     log.add(events.ModelSwitched(model="n", previous="m"))
     changed = written(log).settings
     assert (changed.title, changed.archived, changed.model) == ("t", True, "n")
-    assert (changed.cwd, changed.roots, changed.forked_from.seq) == ("/work", ("/work/lib",), 3)
+    assert (changed.cwd, changed.roots, changed.forked_from.seq) == ("/srv", ("/srv/lib",), 3)
 
 
 @pytest.mark.parametrize(

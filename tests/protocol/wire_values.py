@@ -103,11 +103,11 @@ class Log:
         self.children: list[str] = []
         self.add(
             events.SessionStarted(
-                cwd="/work",
+                cwd="/srv",
                 agent="chat",
                 model="m",
                 sandbox=events.SandboxInfo(kind="none"),
-                roots=("/work/lib",),
+                roots=("/srv/lib",),
             )
         )
 

@@ -2,7 +2,6 @@
 
 from pathlib import PurePosixPath
 
-import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,11 +60,11 @@ def test_only_directories_that_may_hold_something_are_entered() -> None:
     assert not GlobPattern("a/b").enters(("a", "b"))
 
 
-async def test_no_pattern_takes_for_ever() -> None:
+@pytest.mark.timeout(10)  # Far above what they take; for ever if they backtrack.
+def test_no_pattern_takes_for_ever() -> None:
     name = "a" * 255
-    with anyio.fail_after(5):
-        assert not GlobPattern("*a" * 100 + "b").matches((name,))
-        assert not GlobPattern("**/*a/" * 150 + "b").matches((name,) * 200)
+    assert not GlobPattern("*a" * 100 + "b").matches((name,))
+    assert not GlobPattern("**/*a/" * 150 + "b").matches((name,) * 200)
 
 
 paths = st.lists(st.sampled_from(["a", "b", "ab", "a.py"]), min_size=1, max_size=5)

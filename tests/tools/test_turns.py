@@ -30,11 +30,10 @@ async def test_one_at_a_time_is_at_a_path_and_others_are_not_concerned() -> None
 async def test_who_gives_up_waiting_leaves_the_turn_to_the_next() -> None:
     turns = Turns()
     with anyio.fail_after(10):
-        async with anyio.create_task_group() as group:
-            async with turns.at("/a"):
-                group.start_soon(_wait_in_vain, turns)
-                await anyio.wait_all_tasks_blocked()
-                group.cancel_scope.cancel()
+        async with anyio.create_task_group() as group, turns.at("/a"):
+            group.start_soon(_wait_in_vain, turns)
+            await anyio.wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
         async with turns.at("/a"):
             assert len(turns) == 1
     assert len(turns) == 0

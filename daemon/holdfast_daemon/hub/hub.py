@@ -25,7 +25,7 @@ from holdfast_daemon.journal.pending import Committed
 from holdfast_daemon.journal.store import EventRow, Page
 from holdfast_protocol import events
 from holdfast_protocol.capabilities import RequestKind
-from holdfast_protocol.errors import Conflict, Overloaded, StorageUnavailable
+from holdfast_protocol.errors import Conflict, Overloaded, RequestCancelled, StorageUnavailable
 from holdfast_protocol.framing import Framing
 from holdfast_protocol.methods.daemon import HubStatistics
 from holdfast_protocol.methods.session import SessionsChangedParams
@@ -46,7 +46,11 @@ class Channel:
         self.ring = Ring(log.head)
         self.subscriptions: dict[Outlet, Subscription] = {}
         self.blocking: Subscription | None = None
-        self.batches: dict[tuple[Framing, Filter, int, int], Batch] = {}  # Since the last publish.
+        self.demotion: asyncio.TimerHandle | None = None  # Set while `blocking` holds the session.
+
+
+_Batches = dict[tuple[Framing, Filter, int, int], Batch]
+"""Batches by what decides them: framing, filter, cursor, position."""
 
 
 class Hub:
@@ -104,10 +108,10 @@ class Hub:
         self._ring_bytes += channel.ring.append(committed)
         self._channels.pop(channel, None)
         self._channels[channel] = None
-        channel.batches.clear()
+        batches: _Batches = {}  # Dropped afterwards: a frame nobody shares any more is only memory.
         for subscription in list(channel.subscriptions.values()):
             if subscription.pace is Pace.LIVE:
-                self._advance(channel, subscription)
+                self._advance(channel, subscription, batches)
         self._ring_bytes -= channel.ring.trim(self._limits.ring_bytes_max)
         self._trim_rings()
 
@@ -145,7 +149,7 @@ class Hub:
         for channel, subscription in list(self._by_outlet.get(outlet, {}).items()):
             subscription.resume()
             if subscription is channel.blocking:
-                channel.log.release()
+                self._let_go(channel)
             if subscription.pace is Pace.LIVE:
                 self._advance(channel, subscription)
 
@@ -182,9 +186,12 @@ class Hub:
         head the caller answered with is the head it starts from.
 
         Raises:
+            RequestCancelled: the connection was lost meanwhile; nobody would end the subscription.
             Overloaded: a limit on subscribers is reached.
             Conflict: another subscriber of the session has `block`.
         """
+        if outlet not in self._by_outlet:
+            raise RequestCancelled("The connection is gone.")
         self._check_room(channel, outlet)
         if on_lag == "block" and channel.blocking and channel.blocking.outlet is not outlet:
             raise Conflict(
@@ -193,7 +200,7 @@ class Hub:
         self._end(channel, outlet)
         subscription = Subscription(outlet, after, wanted, on_lag, answers)
         channel.subscriptions[outlet] = subscription
-        self._by_outlet.setdefault(outlet, {})[channel] = subscription
+        self._by_outlet[outlet][channel] = subscription
         if on_lag == "block":
             channel.blocking = subscription
 
@@ -256,13 +263,20 @@ class Hub:
         subscription.resume()
         if channel.blocking is subscription:
             channel.blocking = None
-            channel.log.release()
+            self._let_go(channel)
         return subscription.cursor
 
     # Moving cursors ------------------------------------------------------------------------------------
 
-    def _advance(self, channel: Channel, subscription: Subscription) -> None:
-        """Send from the ring what there is, while the outlet takes it; else leave it to a reading task."""
+    def _advance(self, channel: Channel, subscription: Subscription, batches: _Batches | None = None) -> None:
+        """Send from the ring what there is, while the outlet takes it; else leave it to a reading task.
+
+        Args:
+            channel: the session's.
+            subscription: one of it.
+            batches: made already for others; gets the new ones.
+        """
+        batches = {} if batches is None else batches
         head = channel.log.head
         while subscription.position < head:
             if subscription.outlet.paused:
@@ -271,18 +285,18 @@ class Hub:
             if subscription.position + 1 < channel.ring.first:
                 self._fall_behind(channel, subscription)
                 return
-            batch = self._batch(channel, subscription)
+            batch = self._batch(channel, subscription, batches)
             subscription.position = batch.to
             if batch.frame is not None:
                 subscription.cursor = batch.to
                 self._deliver(subscription, batch.frame, batch.delivered)
         self._caught_up(channel, subscription)
 
-    def _batch(self, channel: Channel, subscription: Subscription) -> Batch:
+    def _batch(self, channel: Channel, subscription: Subscription, batches: _Batches) -> Batch:
         subscription.filter = wanted = subscription.filter.at(subscription.position)
         framing = subscription.outlet.framing
         key = (framing, wanted, subscription.cursor, subscription.position)
-        batch = channel.batches.get(key)
+        batch = batches.get(key)
         if batch is None:
             batch = batch_of(
                 channel.ring.after(subscription.position),
@@ -293,7 +307,7 @@ class Hub:
                 subscription.cursor,
                 self._limits.batch_bytes_max,
             )
-            channel.batches[key] = batch
+            batches[key] = batch
         return batch
 
     def _deliver(self, subscription: Subscription, frame: bytes, count: int) -> None:
@@ -306,22 +320,33 @@ class Hub:
             return
         subscription.behind = False
         log = channel.log
+        if subscription.cursor < log.head:  # Left-out deltas are covered.
+            framing = subscription.outlet.framing
+            covered = events_frame(framing, log.session_id, log.epoch, subscription.cursor + 1, log.head, ())
+            subscription.cursor = log.head
+            self._deliver(subscription, covered, 0)
         params = SessionCaughtUpParams(session_id=log.session_id, epoch=log.epoch, head=log.head)
         self._notify(subscription.outlet, "session/caughtUp", params)
 
     def _stall(self, channel: Channel, subscription: Subscription) -> None:
         """The outlet takes no more: keep the cursor, and hold the session if that is what was asked."""
-        if channel.blocking is not subscription:
-            return
-        channel.log.hold()
+        if channel.blocking is subscription and channel.demotion is None:
+            channel.log.hold()
+            loop = asyncio.get_running_loop()
+            channel.demotion = loop.call_later(self._limits.block_timeout_s, self._demote, channel)
 
-        def demote() -> None:
-            if channel.blocking is subscription and subscription.outlet.paused:
-                channel.blocking = None
-                subscription.on_lag = "catch_up"
-                channel.log.release()
+    def _demote(self, channel: Channel) -> None:
+        """Its time is over: the blocking subscriber is one like any other from now on."""
+        if channel.blocking is not None:
+            channel.blocking.on_lag = "catch_up"
+            channel.blocking = None
+        self._let_go(channel)
 
-        asyncio.get_running_loop().call_later(self._limits.block_timeout_s, demote)
+    def _let_go(self, channel: Channel) -> None:
+        if channel.demotion is not None:
+            channel.demotion.cancel()
+            channel.demotion = None
+        channel.log.release()
 
     def _fall_behind(self, channel: Channel, subscription: Subscription) -> None:
         """What comes next is not in the ring any more."""

@@ -220,6 +220,8 @@ class SQLiteStore:
             for table in _SESSION_TABLES:
                 self._writer.execute(f"DELETE FROM {table} WHERE session = ?", (session,))  # noqa: S608
             self._writer.execute("DELETE FROM keys WHERE scope = ?", (session,))
+            # Nobody was ever told of a session whose copying was cut short: its id is free again.
+            self._writer.execute("DELETE FROM sessions WHERE key = ? AND state = 'copying'", (session,))
         for (digest,) in orphans:
             self._spill.remove(str(digest))
         return False

@@ -223,7 +223,10 @@ class Store(Protocol):
         ...
 
     def purge(self, session: SessionKey, rows_max: int) -> bool:
-        """Remove up to `rows_max` rows of a deleted session; True while there are more."""
+        """Remove up to `rows_max` rows of a session that is no more; True while there are more.
+
+        A deleted session's id stays taken; that of one whose copying was cut short is free again.
+        """
         ...
 
     def find_session(self, session: str) -> SessionRow | None:

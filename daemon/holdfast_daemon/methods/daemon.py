@@ -53,6 +53,8 @@ async def status(services: Services, _caller: Caller, _params: DaemonStatusParam
 async def drain(services: Services, _caller: Caller, params: DaemonDrainParams) -> Reply:
     """Answer `daemon/drain`; the daemon may exit only after the answer."""
     services.runs.draining = not params.cancel
+    if params.cancel:
+        services.registry.go_on()
     result = DaemonDrainResult(
         state="serving" if params.cancel else "draining", active_runs=services.runs.active
     )

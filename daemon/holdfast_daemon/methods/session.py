@@ -73,6 +73,8 @@ async def update(services: Services, caller: Caller, params: SessionUpdateParams
         agent=None if params.agent is msgspec.UNSET else params.agent,
         model=None if params.model is msgspec.UNSET else params.model,
     )
+    if params.meta is None:
+        raise InvalidParams("`meta` cannot be null here; `{}` empties it.", path="$.meta")
     _check_meta(services, params.meta)
     keys = key_of(caller.client_id, "session/update", params, params.key)
     return await services.registry.submit(params.session_id, Update(caller.client_id, keys, params))
@@ -174,8 +176,10 @@ def _directory(path: str, field: str) -> str:
 
 
 def _check_meta(services: Services, meta: Any) -> None:
+    if meta is msgspec.UNSET:
+        return
     limit = services.config.sessions.meta_bytes_max
-    if meta is not msgspec.UNSET and len(msgspec.json.encode(meta)) > limit:
+    if len(msgspec.json.encode(meta)) > limit:
         raise InvalidParams(
             f"`meta` is at most {limit} bytes of JSON.",
             path="$.meta",

@@ -164,14 +164,15 @@ class ModelOutput:
 
     async def _end(self, event: BlockEnded) -> None:
         block = self._block(event.index)
+        if block.tool_call_id is not None and len(self.calls) >= self._calls_max:
+            # Said while the block is open: the end of the run then closes it.
+            raise _protocol_error(
+                f"More than {self._calls_max} tool calls in one step (tool_calls_per_step_max)."
+            )
         await self._append(block, self._redactor.finish(block.block_id))
         del self._open[event.index]
         end = self._end_event(block, provider=event.provider, opaque=event.opaque)
         if block.tool_call_id is not None:
-            if len(self.calls) >= self._calls_max:
-                raise _protocol_error(
-                    f"More than {self._calls_max} tool calls in one step (tool_calls_per_step_max)."
-                )
             self.calls.append(Call(block.tool_call_id, block.tool or "", end.text, self.step))
         elif block.kind == "text":
             self.texts.append(end.text)

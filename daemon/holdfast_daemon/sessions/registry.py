@@ -158,6 +158,12 @@ class Registry:
         last = (rows[-1].updated_at, rows[-1].key) if more else None
         return infos, last
 
+    def go_on(self) -> None:
+        """Start the prompts whose turn came while nothing was to be started."""
+        for session in self._live.values():
+            if session.view.queue:
+                session.recover("storage_unavailable")  # What alone leaves a run that nobody drives.
+
     def statistics(self) -> SessionStatistics:
         """Count sessions and runs."""
         return SessionStatistics(loaded=len(self._live), active_runs=self.runs.active)
@@ -236,7 +242,7 @@ class Registry:
             info.cwd,
             info.agent,
             info.model,
-            title or info.title,
+            title,
             source.env_json,
             at,
         )
@@ -249,7 +255,14 @@ class Registry:
         seq = upto + len(closing) + 1
         result = SessionCreateResult(session_id=session_id, epoch=epoch, seq=seq)
         pending = PendingEvents()
-        activate = (Upsert("sessions", "", (("state", "active"),)), *_remember(keys, result, at))
+        assert view.settings is not None
+        row = (
+            ("state", "active"),
+            ("agent", view.settings.agent),
+            ("model", view.settings.model),
+            ("title", title or view.settings.title),
+        )
+        activate = (Upsert("sessions", "", row), *_remember(keys, result, at))
         pending.add(Group((*closing, forked), lambda _seq: activate))
         taken = pending.take(key, upto, at, events_max=2**31, bytes_max=2**31, merged_bytes_max=0)
         await self._journal.execute(store.append, [taken.append])
@@ -363,7 +376,6 @@ class Registry:
         """Close what a stopped daemon left open; finish what it was copying or removing."""
         store = self._journal.store
         for key in await self._journal.query(store.leftovers):
-            await self._journal.execute(store.mark_deleted, key, ())
             await self._purge(key)
         for session_id in await self._journal.query(store.unfinished_sessions):
             try:

@@ -28,6 +28,7 @@ _CODE_OF_REFUSAL: Final[dict[str, int]] = {
     "not_initialized": UNREACHABLE,
     "unsupported_version": UNREACHABLE,
     "invalid_params": USAGE,
+    "too_large": USAGE,  # The prompt, or the message, is over a limit: the same call would fail again.
     "cursor_invalid": USAGE,
     "forbidden": PERMISSION,
 }
