@@ -36,6 +36,7 @@ class Cuttable:
         self._record = locations(home).record
         self._over = over
         self._streams: list[ByteStream] = []
+        self._again = anyio.Event()
         self.dialled = 0
         self.refuse = False
         self.may_start = may_start
@@ -52,6 +53,7 @@ class Cuttable:
             dialled = await Fixed(f"tcp:{host}:{port}", record["token"]).dial(start=False)
         self.dialled += 1
         self._streams.append(dialled.stream)
+        self._again.set()
         return dialled
 
     async def aclose(self) -> None:
@@ -62,6 +64,12 @@ class Cuttable:
         raw = self._streams[-1].extra(SocketAttribute.raw_socket)
         with contextlib.suppress(OSError):  # It is broken already.
             raw.shutdown(socket.SHUT_RDWR)
+
+    async def cut_and_dialled_again(self) -> None:
+        """Break the connection, and wait until another one was dialled."""
+        self._again = anyio.Event()
+        self.cut()
+        await self._again.wait()
 
 
 def discovery_record(path: str) -> dict[str, Any]:
@@ -87,7 +95,7 @@ async def client_of(home: Home, **options: Any) -> AsyncIterator[aio.Client]:
 
 
 LOAD = """script:
-  - interleave: {{blocks: 4, count: {count}, per_second: {per_second}, text: "tick "}}
+  - interleave: {{blocks: 32, count: {count}, per_second: {per_second}, text: "tick "}}
 """
 
 

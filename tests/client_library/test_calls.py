@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast_client.core.calls import SENDS_MAX, Call, Calls
+from holdfast_client.core.calls import DEATHS_MAX, Call, Calls
 from holdfast_client.errors import ConnectionLost
 from holdfast_protocol.connection import Connection, Side
 from holdfast_protocol.errors import NotFound, ParseError, TooLarge
 from holdfast_protocol.framing import Framing
 from holdfast_protocol.jsonrpc import Response
 
-LIMITS = {"message_bytes_max": 10_000, "in_flight_max": 64}
+DAEMON = {"instance_id": "i1", "message_bytes_max": 10_000, "in_flight_max": 64}
 
 
 class Client:
@@ -22,8 +22,8 @@ class Client:
         self.calls = Calls()
         self.ended = []
 
-    def connect(self, *, release=True, **limits):
-        number = self.calls.connect(Connection(Side.CLIENT, framing=Framing.LINES), **{**LIMITS, **limits})
+    def connect(self, *, release=True, **daemon):
+        number = self.calls.connect(Connection(Side.CLIENT, framing=Framing.LINES), **{**DAEMON, **daemon})
         if release:
             self.calls.release()
         return number
@@ -262,20 +262,35 @@ def test_a_withdrawn_call_keeps_its_place_until_the_daemon_has_answered(client):
     assert client.methods() == ["session/list"]
 
 
-def test_a_call_that_loses_connection_after_connection_is_given_up(client):
+def test_a_call_is_sent_again_as_often_as_connections_are_lost(client):
     call = client.call("session/update", KEYED)
-    for _ in range(SENDS_MAX):
+    for _ in range(100):
         client.connect()
-        client.sent()
+        assert client.methods() == ["session/update"]
         client.calls.disconnect()
+    assert call.outcome is None
+
+
+def test_a_call_that_daemon_after_daemon_does_not_survive_is_given_up(client):
+    call, innocent = client.call("session/update", KEYED), client.call("session/wait", KEYED)
+    for number in range(DEATHS_MAX):
+        client.connect(instance_id=f"i{number}")
+        assert client.methods() == ["session/update", "session/wait"]
+        client.calls.disconnect()
+    client.connect(instance_id="another")
     assert isinstance(call.outcome, ConnectionLost)
+    assert client.methods() == ["session/wait"]
+    assert innocent.outcome is None
 
 
-def test_a_call_that_waits_by_nature_is_never_given_up(client):
-    call = client.call("session/wait", {"sessionId": "s", "runId": "r"})
-    for _ in range(SENDS_MAX * 2):
-        client.connect()
-        assert client.methods() == ["session/wait"]
+def test_a_call_is_not_blamed_for_a_daemon_that_never_had_it(client):
+    call = client.call("session/update", KEYED)
+    client.connect(instance_id="had it")
+    client.sent()
+    client.calls.disconnect()
+    for number in range(DEATHS_MAX * 2):
+        client.connect(instance_id=f"i{number}", release=False)
+        assert client.sent() == []
         client.calls.disconnect()
     assert call.outcome is None
 

@@ -146,7 +146,6 @@ async def test_a_reader_that_is_too_slow_reads_the_log_and_loses_nothing(home: H
         )
         with anyio.fail_after(WAIT_S):
             first = [await anext(stream)]
-            await stream.fill()
             assert stream.is_live
             run = await session.prompt(load(20_000, 1_000_000))
             await session.wait(run_id=run.run_id)  # It takes nothing meanwhile.
@@ -180,7 +179,7 @@ async def test_the_stream_of_a_deleted_session_ends_with_its_last_event(home: Ho
         stream = session.events()
         with anyio.fail_after(WAIT_S):
             await anext(stream)
-            await stream.fill()
+            assert stream.is_live
             await session.delete()
             rest = [event async for event in stream]
         assert isinstance(rest[-1], events.SessionEnded)
@@ -238,7 +237,7 @@ async def test_a_batch_of_very_many_events_is_read(home: Home):
         stream = session.events()
         with anyio.fail_after(WAIT_S):
             await anext(stream)
-            await stream.fill()
+            assert stream.is_live
             run = await session.prompt(load(10_000, 1_000_000))
             seqs = [1, *await seqs_up_to_the_end(stream)]
         assert run.run_id

@@ -29,15 +29,14 @@ def _cases() -> Iterator[Any]:
 async def test_a_conversation_goes_as_its_file_says(
     conversation: Conversation, wire: Wire, home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stdio, unsafe_shell = wire.transport == "stdio", conversation.unsafe_shell
+    stdio = wire.transport == "stdio"
     with ExitStack() as stack:
         async with anyio.create_task_group() as tasks:
             daemon: InProcessDaemon | ProcessDaemon
             if stdio or conversation.needs_process:
-                process = ProcessDaemon(home, stdio=stdio, unsafe_shell=unsafe_shell)
-                daemon = stack.enter_context(process)
+                daemon = stack.enter_context(ProcessDaemon(home, stdio=stdio))
             else:
-                daemon = InProcessDaemon(home, tasks, unsafe_shell=unsafe_shell)
+                daemon = InProcessDaemon(home, tasks)
             await Runner(conversation, World(wire, home, daemon)).run()
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     errors += home.logged_errors()

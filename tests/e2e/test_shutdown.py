@@ -233,6 +233,10 @@ async def _shell(client: Client, daemon: Daemon, command: str) -> Log:
     log = await client.subscribe(await client.create_session(daemon.work))
     call: dict[str, Any] = {"tool": "shell", "input": {"command": command}}
     started = await client.prompt(log.session_id, f"script:\n  - call: {json.dumps(call)}\n")
+    request = await client.read_to_event(log, started["runId"], {"request_opened"})
+    await client.call(
+        "request/respond", sessionId=log.session_id, requestId=request["requestId"], outcome="allow"
+    )
     await client.read_to_event(log, started["runId"], {"tool_output"})
     return log
 

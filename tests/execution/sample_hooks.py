@@ -136,6 +136,10 @@ async def no_json(_call):
     return {"decision": "modify", "input": {"path": object()}}
 
 
+async def makes_large(call):
+    return {"decision": "modify", "input": {"p": "x" * (call["size"] - len('{"p":""}'))}}
+
+
 async def odd_reason(_call):
     return {"decision": "modify", "input": {"path": "x"}, "reason": ["one", 2]}
 

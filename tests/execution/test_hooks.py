@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from holdfast_daemon.config import HookSpec
-from holdfast_daemon.execution.hooks import Hooks
+from holdfast_daemon.execution.hooks import VALUE_BYTES_MAX, Hooks
 
 sys.path.insert(0, str(Path(__file__).parent))  # Worker processes get it too.
 
@@ -167,6 +167,12 @@ async def test_cancelling_the_call_ends_a_hook_that_hangs(tmp_path):
                 await anyio.wait_all_tasks_blocked()
                 tasks.cancel_scope.cancel()
         assert reports == []
+
+
+@pytest.mark.parametrize(("beyond", "decision"), [(0, "modify"), (1, "deny")])
+async def test_what_a_hook_makes_of_a_call_is_bounded(tmp_path, beyond, decision):
+    report = await only("makes_large", call(tmp_path, size=VALUE_BYTES_MAX + beyond))
+    assert report.decision == decision
 
 
 async def test_hooks_run_in_order_and_each_sees_what_the_one_before_made_of_the_call(tmp_path):

@@ -4,6 +4,7 @@ Whatever a test does, at its end every log keeps the rules (`interaction_rules`)
 no bug of its own.
 """
 
+import json
 import logging
 import os
 import shutil
@@ -16,6 +17,8 @@ from typing import Any, Self
 
 import anyio
 import anyio.to_thread
+from interaction_rules import check
+from person import EVERYTHING, Person
 
 from fakes.daemons import Home
 from fakes.framings import FRAMINGS
@@ -24,8 +27,6 @@ from fakes.raw_client import StreamChannel
 from holdfast_daemon.app import App
 from holdfast_daemon.config import Config, HookSpec
 from holdfast_protocol.discovery import Record
-from interaction_rules import check
-from person import EVERYTHING, Person
 
 WAIT_S = 30.0
 """The bound of a whole conversation: far above what it takes, for the machine may be shared."""
@@ -126,8 +127,14 @@ def settings_of(home: Home, **settings: Any) -> Config:
 
 
 @asynccontextmanager
-async def resident(home: Home, **settings: Any) -> AsyncIterator[Resident]:
-    """Run a daemon in this loop; at the end look at all logs."""
+async def resident(home: Home, *, wait_s: float = WAIT_S, **settings: Any) -> AsyncIterator[Resident]:
+    """Run a daemon in this loop; at the end look at all logs.
+
+    Args:
+        home: where it lives.
+        wait_s: bounds the whole conversation.
+        **settings: of `Config`.
+    """
     config = settings_of(home, **settings)
     daemon = Resident(App(config), config)
     ready = anyio.Event()
@@ -142,7 +149,7 @@ async def resident(home: Home, **settings: Any) -> AsyncIterator[Resident]:
             with within():
                 await ready.wait()
             try:
-                with within(120.0):
+                with within(wait_s):
                     yield daemon
                     await check_all_logs(daemon)
             finally:
@@ -171,20 +178,23 @@ def crash(home: Home, copy: Path) -> Home:
     return left
 
 
+_HERE = str(Path(__file__).parent)
+
+
 class Killable(Place):
     """A daemon as a process, which can be killed and started again.
 
     Args:
         home: where it lives.
         hooks: given to it.
-        flags: further flags of `holdfastd`.
+        path: where it finds the modules of the hooks.
     """
 
-    def __init__(self, home: Home, hooks: tuple[HookSpec, ...] = (), flags: tuple[str, ...] = ()) -> None:
+    def __init__(self, home: Home, hooks: tuple[HookSpec, ...] = (), *, path: str = _HERE) -> None:
         super().__init__()
+        self._path = path
         self._home = home
         self.hooks = hooks
-        self._flags = flags
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -201,19 +211,7 @@ class Killable(Place):
     async def start(self) -> None:
         """Start; returns when it takes connections."""
         ready, ready_end = os.pipe()
-        hooks = [flag for hook in self.hooks for flag in ("--hook", f"{hook.event}={hook.target}")]
-        self._process = subprocess.Popen(
-            [
-                *(str(Path(sys.executable).with_name("holdfastd")), "--ready-fd", str(ready_end), "--tcp"),
-                *("--state", str(self._home.state), "--runtime", str(self._home.runtime)),
-                *(*hooks, *self._flags),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[ready_end],
-            env={"PATH": os.environ["PATH"], "HOME": str(self._home.path), "PYTHONPATH": _HERE},
-        )
+        self._spawn(ready_end)
         os.close(ready_end)
         try:
             with within():
@@ -221,13 +219,23 @@ class Killable(Place):
             assert os.read(ready, 65536), "it ended before it was ready"
         finally:
             os.close(ready)
-        self.record = json_of(self._home.runtime / "daemon-v1.json")
+        record = self._home.runtime / "daemon-v1.json"
+        self.record = json.loads(record.read_text(encoding="utf-8"))
 
-    @property
-    def pid(self) -> int:
-        """The process now."""
-        assert self._process is not None
-        return self._process.pid
+    def _spawn(self, ready_end: int) -> None:
+        hooks = [flag for hook in self.hooks for flag in ("--hook", f"{hook.event}={hook.target}")]
+        self._process = subprocess.Popen(
+            [
+                *(str(Path(sys.executable).with_name("holdfastd")), "--ready-fd", str(ready_end), "--tcp"),
+                *("--state", str(self._home.state), "--runtime", str(self._home.runtime)),
+                *hooks,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[ready_end],
+            env={"PATH": os.environ["PATH"], "HOME": str(self._home.path), "PYTHONPATH": self._path},
+        )
 
     async def kill(self) -> None:
         """End it as a crash would."""
@@ -241,13 +249,3 @@ class Killable(Place):
         """Kill it and start it again."""
         await self.kill()
         await self.start()
-
-
-_HERE = str(Path(__file__).parent)
-
-
-def json_of(path: Path) -> Any:
-    """Read a JSON file."""
-    import json
-
-    return json.loads(path.read_text(encoding="utf-8"))

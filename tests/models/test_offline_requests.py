@@ -1,8 +1,10 @@
 """The request language (docs/offline.md): plain prompts, real tools, summaries of real facts."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -26,6 +28,7 @@ from holdfast_daemon.models.base import (
 from holdfast_daemon.models.offline import INFO
 from holdfast_daemon.models.offline_requests import COUNT_MAX, FILES_MAX, NOT_AN_AI
 from holdfast_daemon.tools.builtin import builtin_tools
+from holdfast_daemon.tools.files import ReadTool
 from holdfast_protocol.content import ResourceBlock, TextBlock
 from holdfast_protocol.events import Cost
 
@@ -36,8 +39,9 @@ def executor() -> Executor:
 
 
 @pytest.fixture
-def shell_less() -> Executor:
-    return Executor(builtin_tools(ExecutionLimits()), ExecutionLimits())
+def read_only() -> Executor:
+    """An executor that offers nothing but the read tool."""
+    return Executor((ReadTool(),), ExecutionLimits())
 
 
 def last_text(messages: list) -> str:
@@ -98,14 +102,161 @@ async def test_run_says_how_the_command_ended(tmp_path: Path, executor: Executor
     assert "exit code 3, 2 lines of output, the last “two”." in last_text(messages)
 
 
-async def test_run_without_a_shell_tool_says_so(tmp_path: Path, shell_less: Executor) -> None:
-    messages = await converse("run ls", shell_less, tmp_path)
+async def test_run_without_a_shell_tool_says_so(tmp_path: Path, read_only: Executor) -> None:
+    messages = await converse("run ls", read_only, tmp_path)
     assert len(messages) == 2
     assert "No shell tool is offered here, so I cannot run `ls`." in last_text(messages)
 
 
 async def test_read_without_a_read_tool_says_so() -> None:
     assert "No read tool is offered" in text_of(message_of(await respond([prompt("read a")])))
+
+
+def calls_of(messages: list) -> list[tuple[str, Any]]:
+    return [
+        (part.tool, json.loads(part.input_json))
+        for message in messages
+        if isinstance(message, AssistantMessage)
+        for part in message.parts
+        if isinstance(part, ToolCallPart)
+    ]
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/a.py").write_text("one\ntwo in three\n")
+    (tmp_path / "b.txt").write_text("one.\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("request_text", "tool", "tool_input", "answer"),
+    [
+        ("list files", "list", {"path": "."}, "list `.`: 2 entries, the first “b.txt”, the last “src/”."),
+        ("List: files in src", "list", {"path": "src"}, "list `src`: 1 entry, “a.py”."),
+        ("find *.py", "glob", {"pattern": "*.py"}, "glob `*.py`: 1 file, “src/a.py”."),
+        ("find *.rs", "glob", {"pattern": "*.rs"}, "glob `*.rs`: 0 files. [no file fits]"),
+        (
+            "search for one.",
+            "grep",
+            {"pattern": "one\\.", "path": "."},
+            "grep `one\\.`: 1 match, “b.txt:1:one.”.",
+        ),
+        (
+            "search for one in src",
+            "grep",
+            {"pattern": "one", "path": "src"},
+            "grep `one`: 1 match, “src/a.py:1:one”.",
+        ),
+        (
+            "search for 'two in three'",
+            "grep",
+            {"pattern": "two\\ in\\ three", "path": "."},
+            "grep `two\\ in\\ three`: 1 match, “src/a.py:2:two in three”.",
+        ),
+        (
+            "search for 'two in' in src/a.py",
+            "grep",
+            {"pattern": "two\\ in", "path": "src/a.py"},
+            "grep `two\\ in`: 1 match, “src/a.py:2:two in three”.",
+        ),
+        (
+            "write c/d.txt: hello: world",
+            "write",
+            {"path": "c/d.txt", "content": "hello: world\n"},
+            "write `c/d.txt`: created c/d.txt: 1 line, 13 bytes. Made c/.",
+        ),
+        (
+            "write b.txt:\n  one\ntwo\n",
+            "write",
+            {"path": "b.txt", "content": "  one\ntwo\n"},
+            "write `b.txt`: replaced b.txt: 2 lines, 10 bytes.",
+        ),
+        ("write b.txt:", "write", {"path": "b.txt", "content": ""}, None),
+        (
+            "plan: look; think;; act",
+            "todo",
+            {"entries": [{"content": "look"}, {"content": "think"}, {"content": "act"}]},
+            "todo: The plan has 3 entries: 3 pending.",
+        ),
+        ("plan\n look\n act", "todo", {"entries": [{"content": "look"}, {"content": "act"}]}, None),
+    ],
+)
+async def test_a_request_becomes_a_call_and_its_result_a_sentence(
+    work: Path, executor: Executor, request_text: str, tool: str, tool_input: Any, answer: str | None
+) -> None:
+    messages = await converse(request_text, executor, work)
+    assert calls_of(messages) == [(tool, tool_input)]
+    assert answer is None or last_text(messages) == answer
+
+
+@pytest.mark.parametrize(
+    ("request_text", "old", "new"),
+    [
+        ("replace one with 1 in src/a.py", "one", "1"),
+        ("replace two in three with 2 in 3 in src/a.py", "two in three", "2 in 3"),
+        ('replace "one" with "with in it" in `src/a.py`', "one", "with in it"),
+        ('replace "one\ntwo" with "" in src/a.py', "one\ntwo", ""),
+    ],
+)
+async def test_replace_reads_the_file_and_then_edits_it(
+    work: Path, executor: Executor, request_text: str, old: str, new: str
+) -> None:
+    messages = await converse(request_text, executor, work)
+    assert calls_of(messages) == [
+        ("read", {"path": "src/a.py"}),
+        ("edit", {"path": "src/a.py", "old": old, "new": new}),
+    ]
+    assert (work / "src/a.py").read_text() == "one\ntwo in three\n".replace(old, new)
+    assert "edited src/a.py in 1 place" in last_text(messages)
+
+
+async def test_replace_ends_where_the_file_cannot_be_read_and_says_what_failed(
+    work: Path, executor: Executor
+) -> None:
+    messages = await converse("replace a with b in missing", executor, work)
+    assert [tool for tool, _ in calls_of(messages)] == ["read"]
+    assert last_text(messages) == "read `missing` failed: there is no file missing"
+    messages = await converse("replace nothing with b in b.txt", executor, work)
+    assert [tool for tool, _ in calls_of(messages)] == ["read", "edit"]
+    assert last_text(messages) == "edit `b.txt` failed: `old` does not stand in b.txt"
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        "list", "list src", "list files in", "find", "search", "search for", "search one",
+        "search for one in ''", "write", "write x", "write : y", "replace", "replace a with b",
+        "replace with b in c",
+        "replace a in c", "plan", "plan: ;", "plan: " + "a;" * 101, "find a\nb", "search for a\nb",
+    ],
+)  # fmt: skip
+async def test_a_request_that_is_not_whole_is_told_how_it_goes(
+    work: Path, executor: Executor, request_text: str
+) -> None:
+    messages = await converse(request_text, executor, work)
+    assert calls_of(messages) == []
+    assert f"`{request_text.split(maxsplit=1)[0].rstrip(':')}` takes" in last_text(messages)
+
+
+@pytest.mark.parametrize(
+    ("request_text", "tool"),
+    [
+        ("list files", "list"),
+        ("find x", "glob"),
+        ("search for x", "grep"),
+        ("write x: y", "write"),
+        ("replace x with y in z", "edit"),
+        ("plan: x", "todo"),
+    ],
+)
+async def test_a_request_without_its_tool_says_so(
+    work: Path, read_only: Executor, request_text: str, tool: str
+) -> None:
+    messages = await converse(request_text, read_only, work)
+    assert calls_of(messages) == []
+    assert f"No {tool} tool is offered here" in last_text(messages)
 
 
 async def test_say_streams_word_by_word() -> None:
@@ -135,13 +286,13 @@ async def test_count_stops_at_its_bound() -> None:
         assert "from 1 to 1000000" in text_of(message_of(await respond([prompt(f"count {refused}")])))
 
 
-async def test_read_takes_so_many_files_and_not_one_more(shell_less: Executor) -> None:
+async def test_read_takes_so_many_files_and_not_one_more(read_only: Executor) -> None:
     def request(count: int) -> list:
         return [prompt("read " + " and ".join(f"f{n}" for n in range(count)))]
 
-    allowed = message_of(await respond(request(FILES_MAX), shell_less.specs()))
+    allowed = message_of(await respond(request(FILES_MAX), read_only.specs()))
     assert sum(isinstance(part, ToolCallPart) for part in allowed.parts) == FILES_MAX
-    refused = message_of(await respond(request(FILES_MAX + 1), shell_less.specs()))
+    refused = message_of(await respond(request(FILES_MAX + 1), read_only.specs()))
     assert not any(isinstance(part, ToolCallPart) for part in refused.parts)
 
 
@@ -166,7 +317,12 @@ async def test_usage_is_estimated_from_the_text_and_nothing_is_charged() -> None
     assert completed.cost == Cost(amount=0.0)
 
 
-@given(st.text(max_size=60) | st.from_regex(r"(?i)(read|run:?|say|think|count|help) .{0,30}", fullmatch=True))
+@given(
+    st.text(max_size=60)
+    | st.from_regex(
+        r"(?i)(read|run:?|say|think|count|help|list|find|search|write|replace|plan:?) .{0,30}", fullmatch=True
+    )
+)
 async def test_any_prompt_gives_a_whole_stream_and_the_same_one_again(text: str) -> None:
     first = await respond([prompt(text)])
     check(first)

@@ -28,6 +28,17 @@ PREAMBLE = """\
 import { connect } from "@holdfast/client/node";
 const client = await connect({ discover: true });
 """
+MISTAKES = {
+    'await client.call("session/create", {});': "TS2741",
+    'await client.call("session/create", { cwd: 7 });': "TS2322",
+    'await client.call("session/create", { cwd: "/", titel: "" });': "TS2561",
+    'await client.call("session/explode", {});': "TS2345",
+    'await client.call("session/subscribe", { sessionId: "s" });': "TS2345",
+    "await connect({ discover: true, answers: { permission: () => ({ allow: true }) } });": "TS2322",
+    'client.session("s").events({ types: ["token_exploded"] });': "TS2322",
+}
+"""Lines of a program, and what the compiler says to each."""
+
 BLOCK = re.compile(r"^```ts\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -71,17 +82,18 @@ def built(npm: str) -> Path:
 
 
 @pytest.fixture
-def program(built: Path) -> Path:
-    """A file that may import `@holdfast/client`, as a program of somebody else would."""
+def programs(built: Path) -> Path:
+    """A folder whose files may import `@holdfast/client`, as a program of somebody else would."""
     assert built.is_dir()
     folder = BUILT / "programs"
     folder.mkdir(exist_ok=True)
-    return folder / "program.mts"
+    return folder
 
 
-def _compile(program: Path, source: str) -> subprocess.CompletedProcess[str]:
-    program.write_text(source, encoding="utf-8")
-    return _run(str(CLIENT / "node_modules" / ".bin" / "tsc"), "--ignoreConfig", *OPTIONS, str(program))
+def _compile(*programs: Path) -> subprocess.CompletedProcess[str]:
+    return _run(
+        str(CLIENT / "node_modules" / ".bin" / "tsc"), "--ignoreConfig", *OPTIONS, *map(str, programs)
+    )
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -117,44 +129,38 @@ def test_the_lock_file_names_no_addresses() -> None:
     assert [name for name, package in packages.items() if "integrity" not in package] == []
 
 
-def test_the_examples_of_the_readme_compile(program: Path) -> None:
+def test_the_examples_of_the_readme_compile(programs: Path) -> None:
     blocks = BLOCK.findall((CLIENT / "README.md").read_text(encoding="utf-8"))
     assert len(blocks) >= 3
-    for block in blocks:
-        compiled = _compile(program, block)
-        assert (compiled.returncode, compiled.stdout) == (0, ""), block
+    files = [programs / f"readme_{number}.mts" for number in range(len(blocks))]
+    for file, block in zip(files, blocks, strict=True):
+        file.write_text(block, encoding="utf-8")
+    compiled = _compile(*files)
+    assert (compiled.returncode, compiled.stdout) == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("mistake", "error"),
-    [
-        ('await client.call("session/create", {});', "TS2345"),
-        ('await client.call("session/create", { cwd: 7 });', "TS2322"),
-        ('await client.call("session/create", { cwd: "/", titel: "" });', "TS2353"),
-        ('await client.call("session/explode", {});', "TS2345"),
-        ('await client.call("session/subscribe", { sessionId: "s" });', "TS2345"),
-        ("await connect({ discover: true, answers: { permission: () => ({ allow: true }) } });", "TS2322"),
-        ('client.session("s").events({ types: ["token_exploded"] });', "TS2322"),
-    ],
-)
-def test_a_mistake_in_a_program_does_not_compile(program: Path, mistake: str, error: str) -> None:
-    assert _compile(program, PREAMBLE + "void client;\n").returncode == 0
-    compiled = _compile(program, PREAMBLE + mistake + "\n")
+def test_mistakes_in_a_program_do_not_compile(programs: Path) -> None:
+    file = programs / "mistaken.mts"
+    file.write_text(PREAMBLE + "\n".join(MISTAKES), encoding="utf-8")
+    compiled = _compile(file)
     assert compiled.returncode != 0
-    assert re.findall(r"error (TS\d+):", compiled.stdout) == [error], compiled.stdout
+    reported = re.findall(r"\.mts\((\d+),\d+\): error (TS\d+):", compiled.stdout)
+    first = PREAMBLE.count("\n") + 1
+    assert reported == [(str(first + place), error) for place, error in enumerate(MISTAKES.values())]
 
 
 @pytest.mark.parametrize(
     ("row", "error"), [("", r"Property '\"session/fork\"' is missing"), ('"session/fork": "again",', "keyed")]
 )
 def test_a_method_has_its_row_in_the_resend_table_or_nothing_compiles(
-    program: Path, row: str, error: str
+    programs: Path, row: str, error: str
 ) -> None:
     source = (CLIENT / "src" / "resend.ts").read_text(encoding="utf-8")
-    source = source.replace('"./protocol.js"', '"../src/protocol.js"')
-    assert _compile(program, source).returncode == 0
-    changed = source.replace('"session/fork": "keyed",', row)
-    assert changed != source
-    compiled = _compile(program, changed)
+    changed = source.replace('"./protocol.js"', '"../src/protocol.js"').replace(
+        '"session/fork": "keyed",', row
+    )
+    file = programs / "changed_resend.mts"
+    file.write_text(changed, encoding="utf-8")
+    compiled = _compile(file)
     assert compiled.returncode != 0
     assert re.search(error, compiled.stdout), compiled.stdout

@@ -210,6 +210,16 @@ async def test_bytes_that_are_not_utf_8_are_shown_as_such(tmp_path: Path) -> Non
     assert (await Workbench(tmp_path).call("grep", pattern="needle")).texts == ["a:1:caf\ufffd needle\n"]
 
 
+async def test_words_of_any_language_are_found_in_files_of_any_name(tmp_path: Path) -> None:
+    (tmp_path / "größe").mkdir()
+    (tmp_path / "größe/日本.txt").write_text("naïve 日本語\n")
+    bench = Workbench(tmp_path)
+    for members in ({}, {"path": "größe"}, {"path": "größe/日本.txt"}, {"glob": "größe/日*"}):
+        assert (await bench.call("grep", pattern="日本語$", **members)).texts == [
+            "größe/日本.txt:1:naïve 日本語\n"
+        ]
+
+
 async def test_nothing_found_says_so(top: Path) -> None:
     assert (await Workbench(top).call("grep", pattern="nowhere", glob="*.py")).texts == ["", "[no match]"]
 

@@ -25,6 +25,9 @@ import msgspec
 
 from holdfast_daemon.config import HookEvent, HookSpec
 
+VALUE_BYTES_MAX: Final = 512 * 1024
+"""What a hook may make of an input or a result: as much as a model may write, and an event can hold."""
+
 _REASON_CHARACTERS_MAX: Final = 1024
 
 
@@ -120,8 +123,16 @@ async def _run_one(
 
 
 def _json(value: Any) -> Any:
-    """Give what a hook made of an input or a result as plain JSON, or raise."""
-    return msgspec.json.decode(msgspec.json.encode(value))
+    """Give what a hook made of an input or a result as plain JSON.
+
+    Raises:
+        TypeError: it is none.
+        ValueError: it is too large.
+    """
+    encoded = msgspec.json.encode(value)
+    if len(encoded) > VALUE_BYTES_MAX:
+        raise ValueError(f"its answer is over {VALUE_BYTES_MAX} bytes of JSON")
+    return msgspec.json.decode(encoded)
 
 
 async def _call(function: Callable[[dict[str, Any]], Any], call: dict[str, Any]) -> Any:

@@ -142,9 +142,10 @@ class Session:
 
     @property
     def idle(self) -> bool:
-        """Whether it could be unloaded: nothing runs, waits, is being written or is listened to."""
+        """Whether it could be unloaded: nothing runs, waits, is being written, is listened to or hosted."""
         busy = self._slot.busy or self._working or len(self._inbox) or self.log.uncommitted_bytes
-        return not busy and not self.channel.subscriptions and self.log.halted is None
+        used = self.channel.subscriptions or self.hosted.tools
+        return not busy and not used and self.log.halted is None
 
     def snapshot(self) -> Snapshot:
         """Give the session at its head."""

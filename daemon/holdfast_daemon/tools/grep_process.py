@@ -116,8 +116,10 @@ class Search:
         path = self._asked["path"]
         try:
             return ConfinedPaths(self._asked["cwd"], tuple(self._asked["roots"])).open_for_reading(path)
-        except (OSError, OutsideRoots) as error:  # It could be opened a moment ago.
-            raise Failure("tool_failed", f"{path} cannot be searched: {error}") from error
+        except OutsideRoots as error:  # A moment ago it was not.
+            raise Failure("outside_roots", f"{path} is outside the session's directories") from error
+        except OSError as error:
+            raise Failure("tool_failed", f"{path} cannot be searched: {error.strerror}") from error
 
     def _search_below(self, start: int) -> list[str]:
         entries_max = self._asked["walked_entries_max"]

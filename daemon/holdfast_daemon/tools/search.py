@@ -5,6 +5,7 @@ neither a pattern that never ends nor a tree of any size can hold the daemon up.
 """
 
 import functools
+import json
 import os
 import sys
 from pathlib import Path
@@ -143,7 +144,8 @@ class GrepTool:
             "matches_max": self._limits.matches_max,
             "searched_file_bytes_max": self._limits.searched_file_bytes_max,
         }
-        argv = (sys.executable, "-I", "-S", "-c", _PROGRAM, _PACKAGES, msgspec.json.encode(asked).decode())
+        # ASCII, whatever the locale makes of arguments.
+        argv = (sys.executable, "-I", "-S", "-c", _PROGRAM, _PACKAGES, json.dumps(asked))
         try:
             code = await run_process(argv, cwd="/", env={}, limits=self._limits, output=report.take)
         except OSError as error:

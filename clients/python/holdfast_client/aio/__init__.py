@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Literal
 
-from holdfast_client.aio.answers import Answer, Answers, Ask, by_kind
+from holdfast_client.aio.answers import Answer, Answerer, Answers, Ask, by_kind
 from holdfast_client.aio.client import Client
 from holdfast_client.aio.event_stream import EventStream
 from holdfast_client.aio.event_tree import EventTree, TreeEvent
@@ -32,6 +32,8 @@ from holdfast_protocol.methods.connection import ClientInfo, InitializeParams
 
 __all__ = [
     "Answer",
+    "Answerer",
+    "Answers",
     "Ask",
     "Client",
     "Dialled",

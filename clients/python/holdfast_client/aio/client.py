@@ -115,6 +115,10 @@ class Client:
         """Whether calls pass now; if not, the library is reconnecting or has given up until the next call."""
         return self._keeper.connected
 
+    async def wait_connected(self) -> None:
+        """Wait until calls pass. Does not make the library try again once it gave up: calls do."""
+        await self._keeper.wait_connected()
+
     def statistics(self) -> Statistics:
         """Count connections and calls."""
         return self._keeper.statistics()

@@ -66,6 +66,8 @@ class EventStream:
         self._wake = wake
         self._tail: Tail | None = None
         self._ended = False
+        self._finishing = False  # It ends at the head instead of going live.
+        self._at_end = False  # It has got there: what is here is the rest.
 
     @property
     def session_id(self) -> str:
@@ -143,7 +145,7 @@ class EventStream:
         if self._tail is None or self._ended:
             return None
         event = self._tail.take()
-        if isinstance(event, events.SessionEnded):
+        if isinstance(event, events.SessionEnded) or (event is None and self._at_end):
             self.close()
         return event
 
@@ -165,9 +167,15 @@ class EventStream:
         """Whether nothing more will be given."""
         return self._ended
 
-    def fall_back(self) -> None:
-        """Cease to be live: `fill` then reads the log to its end once more."""
-        if self._tail is not None and self._tail.live:
+    @property
+    def needs_page(self) -> bool:
+        """Whether `fill` has to read the log for more."""
+        return not (self._ended or self.is_live or (self._tail is not None and self._tail.buffered_bytes))
+
+    def finish(self) -> None:
+        """Give what the log has up to its present head, then end."""
+        self._finishing = True
+        if self._tail is not None:
             self._follower.leave(self._tail)
 
     async def fill(self) -> None:
@@ -187,7 +195,9 @@ class EventStream:
                 session_id=tail.session_id, after=tail.cursor, types=tail.types, limit=_PAGE_EVENTS
             )
             tail.put_page(page)
-            if not page.more:
+            if not page.more and self._finishing:
+                self._at_end = True
+            elif not page.more:
                 await self._follower.join(tail)
         except NotFound:
             self.close()

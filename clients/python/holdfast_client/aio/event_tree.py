@@ -30,17 +30,11 @@ class TreeEvent(NamedTuple):
     event: AnyEvent
 
 
-class _Branch:
-    """One session of the tree.
+class _Branch(NamedTuple):
+    """One session of the tree."""
 
-    Attributes:
-        ending: its agent is done: what its log has is still given, then it is let go of.
-    """
-
-    def __init__(self, stream: EventStream, agent: str | None) -> None:
-        self.stream = stream
-        self.agent = agent
-        self.ending = False
+    stream: EventStream
+    agent: str | None
 
 
 class EventTree:
@@ -105,11 +99,15 @@ class EventTree:
 
     async def receive(self) -> TreeEvent | None:
         """Wait for the next event of any session; None at the end."""
-        while True:
-            event = self.receive_nowait()
-            if event is not None or self._root.session_id not in self._branches:
-                return event
+        while self._root.session_id in self._branches:
+            self._changed = anyio.Event()
             await self._fill()
+            event = self.receive_nowait()
+            if event is not None:
+                return event
+            if all(branch.stream.is_live for branch in self._branches.values()):
+                await self._changed.wait()
+        return None
 
     def receive_nowait(self) -> TreeEvent | None:
         """Give the next event if one is here."""
@@ -119,7 +117,7 @@ class EventTree:
                 self._branches[session_id] = self._branches.pop(session_id)  # The others come first now.
                 self._note(event)
                 return TreeEvent(session_id, branch.stream.epoch or "", branch.agent, event)
-            if branch.stream.is_ended or (branch.ending and branch.stream.is_live):
+            if branch.stream.is_ended:
                 self._drop(session_id)
         return None
 
@@ -138,8 +136,7 @@ class EventTree:
         elif isinstance(event, events.AgentCompleted | events.AgentFailed) and event.session_id:
             branch = self._branches.get(event.session_id)
             if branch is not None:
-                branch.ending = True
-                branch.stream.fall_back()  # One more reading of its log shows that it was all.
+                branch.stream.finish()
 
     def _begin_waiting(self) -> None:
         while self._waiting and len(self._branches) <= CHILDREN_MAX:
@@ -155,22 +152,16 @@ class EventTree:
         self._begin_waiting()
 
     async def _fill(self) -> None:
-        """Read on in the sessions that are behind; if none is, wait for any of them."""
-        self._changed = anyio.Event()
-        behind = [branch for branch in self._branches.values() if not branch.stream.is_live]
-        for branch in behind:
-            await self._read_on(branch)
-        if not behind:
-            await self._changed.wait()
-
-    async def _read_on(self, branch: _Branch) -> None:
-        """Read a page; a child that was deleted is let go of."""
-        try:
-            await branch.stream.fill()
-        except NotFound:
-            if branch.stream is self._root:
-                raise
-            self._drop(branch.stream.session_id)
+        """Read on in the sessions that are behind, so that a busy one does not keep the others waiting."""
+        for branch in list(self._branches.values()):
+            if not branch.stream.needs_page:
+                continue
+            try:
+                await branch.stream.fill()
+            except NotFound:
+                if branch.stream is self._root:
+                    raise
+                self._drop(branch.stream.session_id)
 
     def _tell(self) -> None:
         self._changed.set()

@@ -24,6 +24,7 @@ from holdfast_client.core.calls import Call, Calls
 from holdfast_client.core.requirement import Requirement
 from holdfast_client.errors import (
     ClientClosed,
+    ClientError,
     ConnectionLost,
     DaemonNotRunning,
     DaemonUnreachable,
@@ -279,19 +280,30 @@ class Keeper:
         link = Link(dialled.stream)
         child = dialled.stream if isinstance(dialled.stream, Child) else None
         hello = msgspec.structs.replace(self._hello, token=dialled.token)
-        timeout_s = HANDSHAKE_TIMEOUT_S if child is None else SIDECAR_HANDSHAKE_TIMEOUT_S
         try:
-            await link.initialize(hello, self._require, timeout_s)
-        except DaemonNotRunning as gone:
-            words = await child.explain_end() if child else None
-            await link.aclose()
-            if words is None:
-                raise
-            raise DaemonUnreachable(words) from gone
+            if child is None:
+                await link.initialize(hello, self._require, HANDSHAKE_TIMEOUT_S)
+            else:
+                await self._initialize_child(link, hello, child)
         except BaseException:
             await link.aclose()
             raise
         return link
+
+    async def _initialize_child(self, link: Link, hello: InitializeParams, child: Child) -> None:
+        """Shake hands with a daemon that is only starting, listening to its complaints meanwhile."""
+        refusal: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(child.listen_to_complaints)
+            try:
+                await link.initialize(hello, self._require, SIDECAR_HANDSHAKE_TIMEOUT_S)
+            except (ClientError, RpcError) as error:
+                refusal = error  # Raised below, so that it does not come out in a group.
+            tasks.cancel_scope.cancel()
+        if isinstance(refusal, DaemonNotRunning):
+            raise DaemonUnreachable(await child.explain_end()) from refusal
+        if refusal is not None:
+            raise refusal
 
     async def _reconnect(self) -> Link | None:
         """Make another connection; None if none came in time: then the calls that wait have ended."""
@@ -326,7 +338,7 @@ class Keeper:
             lost = ConnectionLost(
                 f"The connection was lost, and no daemon came back within {self._give_up_s:g} s: {error}",
                 call.method,
-                maybe_done=bool(call.sends),
+                maybe_done=bool(call.sent_to),
             )
             lost.__cause__ = error
             return lost
@@ -349,6 +361,7 @@ class Keeper:
         limits = link.hello.limits
         self._calls.connect(
             link.connection,
+            instance_id=link.hello.server.instance_id,
             message_bytes_max=limits.message_bytes_max,
             in_flight_max=limits.requests_in_flight_max,
         )

@@ -11,7 +11,17 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from holdfast_client import aio
-from holdfast_client.aio import Answer, Ask, Notified, RunResult, Statistics, Tool, TreeEvent
+from holdfast_client.aio import (
+    Answer,
+    Answerer,
+    Answers,
+    Ask,
+    Notified,
+    RunResult,
+    Statistics,
+    Tool,
+    TreeEvent,
+)
 from holdfast_client.blocking.client import Client
 from holdfast_client.blocking.rpc import Rpc
 from holdfast_client.blocking.session import Session
@@ -19,6 +29,8 @@ from holdfast_client.blocking.streams import EventStream, EventTree, Notificatio
 
 __all__ = [
     "Answer",
+    "Answerer",
+    "Answers",
     "Ask",
     "Client",
     "EventStream",

@@ -89,6 +89,7 @@ class Client:
         """Count connections and calls."""
         return self.original.statistics()
 
+    wait_connected = twin(aio.Client.wait_connected)
     call = twin(aio.Client.call)
     notify = twin(aio.Client.notify)
     run = twin(aio.Client.run)

@@ -23,8 +23,8 @@ from holdfast_protocol.connection import URGENT_METHODS, Connection
 from holdfast_protocol.errors import RpcError, TooLarge, from_object
 from holdfast_protocol.jsonrpc import Id, InvalidMessage, Response
 
-SENDS_MAX: Final = 10
-"""Connections a call may lose before it is given up: one that kills the daemon must not do so for ever."""
+DEATHS_MAX: Final = 3
+"""Daemons that may end while they have a call: then it is given up, for it may be what ends them."""
 
 _WAITS: Final = frozenset({"session/wait"})
 
@@ -51,14 +51,26 @@ class Call:
     Attributes:
         body: the encoded params.
         outcome: the encoded result, or why there is none; None until then.
-        sends: how often it was sent.
+        sent_to: the daemon it was sent to last.
+        deaths: how many daemons ended while they had it.
         serial: its place in the order of calls.
 
     Raises:
         TypeError: the params are no JSON.
     """
 
-    __slots__ = ("body", "bound_to", "early", "method", "on_end", "outcome", "params", "sends", "serial")
+    __slots__ = (
+        "body",
+        "bound_to",
+        "deaths",
+        "early",
+        "method",
+        "on_end",
+        "outcome",
+        "params",
+        "sent_to",
+        "serial",
+    )
 
     def __init__(
         self,
@@ -76,7 +88,8 @@ class Call:
         self.bound_to = bound_to
         self.early = early
         self.outcome: Outcome | None = None
-        self.sends = 0
+        self.sent_to: str | None = None
+        self.deaths = 0
         self.serial = 0
 
     @property
@@ -87,8 +100,7 @@ class Call:
     @property
     def may_resend(self) -> bool:
         """Whether it goes on over another connection."""
-        tired = self.sends >= SENDS_MAX and not self.is_wait
-        return self.bound_to is None and not tired and may_resend(self.method, self.params)
+        return self.bound_to is None and may_resend(self.method, self.params)
 
     def end(self, outcome: Outcome) -> None:
         """Set the outcome, once."""
@@ -122,6 +134,7 @@ class Calls:
     def __init__(self) -> None:
         self.connection_number = 0
         self._connection: Connection | None = None
+        self._instance_id = ""
         self._usable = False  # Between `release` and `disconnect`: all calls may be sent.
         self._message_bytes_max = 0
         self._serial = 0
@@ -173,17 +186,23 @@ class Calls:
 
     # Connections ---------------------------------------------------------------------------------------
 
-    def connect(self, connection: Connection, *, message_bytes_max: int, in_flight_max: int) -> int:
+    def connect(
+        self, connection: Connection, *, instance_id: str, message_bytes_max: int, in_flight_max: int
+    ) -> int:
         """Go on with a new, initialized connection: early calls only, until `release`; give its number.
 
         Args:
             connection: it replaces the one before, which was disconnected.
+            instance_id: of the daemon.
             message_bytes_max: the largest message the daemon takes.
             in_flight_max: how many calls it takes at once.
         """
         assert self._connection is None
         self.connection_number += 1
         self._connection = connection
+        if instance_id != self._instance_id:
+            self._count_deaths(self._instance_id)
+            self._instance_id = instance_id
         self._message_bytes_max = message_bytes_max
         places = max(2, in_flight_max - _URGENT_PLACES)
         self._long.places = places // 2
@@ -216,13 +235,22 @@ class Calls:
                 call = queue.popleft()
                 call.end(why(call))
 
+    def _count_deaths(self, instance_id: str) -> None:
+        """A daemon has ended: give up calls that several of them did not survive."""
+        for queue in (self._short.waiting, self._long.waiting, self._now):
+            for call in list(queue):
+                call.deaths += call.sent_to == instance_id and not call.is_wait
+                if call.deaths >= DEATHS_MAX:
+                    queue.remove(call)
+                    call.end(_lost(call))
+
     def _keep(self, queue: deque[Call], sent: list[Call]) -> None:
         """Put the calls that were sent back before those that were not."""
         kept: list[Call] = []
         for call in sorted([*sent, *queue], key=lambda call: call.serial):
             if call.outcome is not None:
                 continue
-            if call.bound_to is not None or (call.sends and not call.may_resend):
+            if call.bound_to is not None or (call.sent_to and not call.may_resend):
                 call.end(_lost(call))
             else:
                 kept.append(call)
@@ -274,7 +302,7 @@ class Calls:
             call.end(TooLarge(message, limit="message_bytes_max", limit_value=limit))
             return []
         call_id, frame = self._connection.request(call.method, call.body)
-        call.sends += 1
+        call.sent_to = self._instance_id
         self._in_flight[call_id] = (call, lane)
         return [frame]
 
@@ -303,8 +331,8 @@ def _refusal(call_id: Id, call: Call) -> RpcError | None:
 
 
 def _lost(call: Call) -> ConnectionLost:
-    if call.sends:
+    if call.sent_to:
         message = f"The connection was lost before {call.method} was answered."
     else:
         message = f"The connection was lost before {call.method} was sent."
-    return ConnectionLost(message, call.method, maybe_done=bool(call.sends))
+    return ConnectionLost(message, call.method, maybe_done=bool(call.sent_to))

@@ -6,7 +6,7 @@ with pages of the log (`session/read`) until it has caught up. So its memory is 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -74,7 +74,7 @@ class Tail:
         self._unwanted = frozenset[str]() if deltas else events.DELTA_TAGS
         self._wanted = frozenset(self.types) if self.types is not None else None
         self._taken = cursor
-        self._buffer: deque[msgspec.Raw] = deque()
+        self._buffer: deque[tuple[_Head, msgspec.Raw]] = deque()
         self._buffer_bytes = 0
 
     @property
@@ -90,9 +90,8 @@ class Tail:
     def take(self) -> AnyEvent | None:
         """Take the next event, decoded now; None if there is none here."""
         while self._buffer:
-            body = self._buffer.popleft()
+            head, body = self._buffer.popleft()
             self._buffer_bytes -= _size(body)
-            head = _head_decoder.decode(body)
             self._taken = head.seq
             if self._passes(head.type):
                 return _decode(bytes(body))
@@ -106,30 +105,30 @@ class Tail:
         Raises:
             LogChanged: it is of another log.
             RemoteProtocolError: it does not begin after the cursor.
+            msgspec.ValidationError: what it has are no events.
         """
         self.settle_epoch(page.epoch)
         if page.from_ != self.cursor + 1 or page.to < self.cursor:
             raise RemoteProtocolError(
                 f"Asked for what follows {self.cursor}, the daemon gave {page.from_} to {page.to}."
             )
-        self._put(page.events)
-        self.cursor = page.to
+        self._put(page.events, page.to)
 
     def put_batch(self, batch: SessionEventsParams) -> bool:
-        """Take a batch that goes on at or before the cursor; tell whether it is still live."""
+        """Take a batch that goes on at or before the cursor; tell whether it is still live.
+
+        Raises:
+            msgspec.ValidationError: what it has are no events; nothing of it was taken.
+        """
         if batch.to <= self.cursor:
             return True
         assert self.live
         assert batch.from_ <= self.cursor + 1
-        bodies: Iterable[msgspec.Raw] = batch.events
-        if batch.from_ <= self.cursor:
-            bodies = [body for body in bodies if _head_decoder.decode(body).seq > self.cursor]
         if self._buffer_bytes > self._buffer_bytes_max:
             self.dropped += 1
             self.drop()
             return False
-        self._put(bodies)
-        self.cursor = batch.to
+        self._put(batch.events, batch.to)
         self._on_change()
         return True
 
@@ -153,10 +152,14 @@ class Tail:
             raise LogChanged(self.session_id, self.epoch or "", epoch)
         self.epoch = epoch
 
-    def _put(self, bodies: Iterable[msgspec.Raw]) -> None:
-        for body in bodies:
-            self._buffer.append(body)
-            self._buffer_bytes += _size(body)
+    def _put(self, bodies: Sequence[msgspec.Raw], last: int) -> None:
+        """Take bodies in that cover up to `last`, all or none; what was here already is left out."""
+        heads = [_head_decoder.decode(body) for body in bodies]
+        for head, body in zip(heads, bodies, strict=True):
+            if head.seq > self.cursor:
+                self._buffer.append((head, body))
+                self._buffer_bytes += _size(body)
+        self.cursor = last
 
     def _passes(self, event_type: str) -> bool:
         return event_type not in self._unwanted and (self._wanted is None or event_type in self._wanted)

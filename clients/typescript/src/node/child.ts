@@ -31,14 +31,14 @@ export async function dialChild(options: SpawnOptions, signal: AbortSignal): Pro
   const ended = endOf(command, child);
   await once(child, "spawn"); // Rejects with the reason if it cannot be started.
   child.on("error", () => {}); // A signal that could not be sent; `close` tells what matters.
-  return new LinesTransport({ input: child.stdout, output: child.stdin, ended, close: () => stop(child) });
+  return new LinesTransport({ input: child.stdout, output: child.stdin, ended, close: () => stop(child, ended) });
 }
 
-function stop(child: Child): void {
+function stop(child: Child, ended: Promise<string>): void {
   if (child.stdin.writableEnded) return;
   child.stdin.end();
   const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
-  child.once("close", () => clearTimeout(timer));
+  void ended.then(() => clearTimeout(timer));
 }
 
 /** Give the child's last words when it has ended: they say why it could not start. */

@@ -1,0 +1,253 @@
+"""Answering requests to people (design 7: the first valid answer counts, everybody learns of it)."""
+
+import threading
+
+import anyio
+import pytest
+from library_world import WAIT_S, Cuttable, client_of, daemon_in
+
+from fakes.daemons import Home, ProcessDaemon
+from holdfast_client import aio
+from holdfast_protocol import events
+from holdfast_protocol.errors import InvalidParams
+
+pytestmark = pytest.mark.timeout(120)
+
+WRITE = 'script:\n  - call: {tool: write, input: {path: out.txt, content: "written"}}\n  - text: Done.\n'
+
+
+def written(home: Home) -> bool:
+    return (home.work / "out.txt").exists()
+
+
+def allow(_ask: aio.Ask) -> str:
+    return "allow"
+
+
+async def test_a_callback_answers_a_permission(home: Home):
+    asked = []
+
+    async def answer(ask: aio.Ask) -> str:
+        asked.append(ask)
+        return "allow"
+
+    async with daemon_in(home), client_of(home, answer=answer) as client:
+        session = await client.create_session(str(home.work))
+        with anyio.fail_after(WAIT_S):
+            result = await session.run(WRITE)
+        assert result.ok
+        assert written(home)
+        ((session_id, request),) = asked
+        assert (session_id, request.kind) == (session.id, "permission")
+        (resolved,) = [event for event in result.events if isinstance(event, events.RequestResolved)]
+        assert resolved.outcome == "allow"
+
+
+async def test_a_denial_with_words_reaches_the_run(home: Home):
+    def answer(_ask: aio.Ask) -> aio.Answer:
+        return aio.Answer(outcome="deny", message="not there")
+
+    async with daemon_in(home), client_of(home, answer=answer) as client:
+        session = await client.create_session(str(home.work))
+        with anyio.fail_after(WAIT_S):
+            result = await session.run(WRITE)
+        assert not written(home)
+        (resolved,) = [event for event in result.events if isinstance(event, events.RequestResolved)]
+        assert (resolved.outcome, resolved.message) == ("deny", "not there")
+
+
+async def test_an_answer_may_hold_for_the_session(home: Home):
+    asked = []
+
+    def answer(ask: aio.Ask) -> aio.Answer:
+        asked.append(ask.request.request_id)
+        return aio.Answer(outcome="allow", scope="session")
+
+    async with daemon_in(home), client_of(home, answer=answer) as client:
+        session = await client.create_session(str(home.work))
+        with anyio.fail_after(WAIT_S):
+            await session.run(WRITE)
+            await session.run(WRITE)
+        assert len(asked) == 1
+
+
+async def test_a_client_with_a_callback_counts_as_somebody_who_is_here(home: Home):
+    async with daemon_in(home):
+        async with client_of(home, answer=allow) as client:
+            session = await client.create_session(str(home.work), unattended="deny")
+            with anyio.fail_after(WAIT_S):
+                assert (await session.run(WRITE)).ok
+            assert written(home)
+        (home.work / "out.txt").unlink()
+        async with client_of(home) as client:
+            session = await client.create_session(str(home.work), unattended="deny")
+            with anyio.fail_after(WAIT_S):
+                await session.run(WRITE)
+            assert not written(home)
+
+
+async def test_kinds_can_be_answered_one_by_one(home: Home):
+    async with daemon_in(home), client_of(home, answer={"question": allow}) as client:
+        session = await client.create_session(str(home.work), unattended="deny")
+        with anyio.fail_after(WAIT_S):
+            await session.run(WRITE)
+        assert not written(home)
+
+
+async def test_a_dialog_closes_when_somebody_else_answers(home: Home):
+    opened, closed = anyio.Event(), anyio.Event()
+
+    async def answer(_ask: aio.Ask) -> str:
+        opened.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            closed.set()
+        raise AssertionError
+
+    async with daemon_in(home), client_of(home, answer=answer) as first, client_of(home) as second:
+        session = await first.create_session(str(home.work))
+        with anyio.fail_after(WAIT_S):
+            async with session.stream(WRITE) as run:
+                await opened.wait()
+                other = second.session(session.id)
+                ((request),) = await other.requests()
+                assert (await other.respond(request.request_id, "allow")).accepted
+                await closed.wait()
+                assert (await run.result()).ok
+            assert first._parts.attendance.dialogs == 0
+
+
+async def test_of_two_clients_that_answer_one_wins_and_nothing_breaks(home: Home):
+    async with (
+        daemon_in(home),
+        client_of(home, answer=allow) as first,
+        client_of(home, answer=lambda _ask: "deny") as second,
+    ):
+        session = await first.create_session(str(home.work))
+        await second.session(session.id).attend()
+        with anyio.fail_after(WAIT_S):
+            for _ in range(20):
+                result = await session.run(WRITE)
+                resolved = [event for event in result.events if isinstance(event, events.RequestResolved)]
+                assert len(resolved) == 1
+
+
+async def test_a_callback_may_leave_a_request_to_others(home: Home):
+    asked = anyio.Event()
+
+    async def answer(_ask: aio.Ask) -> None:
+        asked.set()
+
+    async with daemon_in(home), client_of(home, answer=answer) as client:
+        session = await client.create_session(str(home.work))
+        with anyio.fail_after(WAIT_S):
+            async with session.stream(WRITE) as run:
+                await asked.wait()
+                ((request),) = await session.requests()
+                await session.respond(request.request_id, "allow")
+                assert (await run.result()).ok
+
+
+async def test_a_request_that_waited_before_is_answered_by_who_attends(home: Home):
+    async with daemon_in(home):
+        async with client_of(home) as client:
+            session = await client.create_session(str(home.work))
+            async with session.stream(WRITE) as run:
+                async for event in run:
+                    if isinstance(event, events.RequestOpened):
+                        break
+        async with client_of(home, answer=allow) as client:
+            later = client.session(session.id)
+            with anyio.fail_after(WAIT_S):
+                await later.attend()
+                waited = await later.wait(run_id=run.run_id)
+            assert waited.status == "completed"
+
+
+async def test_a_dialog_survives_a_lost_connection(home: Home):
+    opened, decided = anyio.Event(), anyio.Event()
+    asked = []
+
+    async def answer(ask: aio.Ask) -> str:
+        asked.append(ask.request.request_id)
+        opened.set()
+        await decided.wait()
+        return "allow"
+
+    async with daemon_in(home):
+        route = Cuttable(home)
+        async with aio.connect(route=route, answer=answer) as client:
+            session = await client.create_session(str(home.work))
+            with anyio.fail_after(WAIT_S):
+                async with session.stream(WRITE) as run:
+                    await opened.wait()
+                    for _ in range(5):
+                        await route.cut_and_dialled_again()
+                    decided.set()
+                    assert (await run.result()).ok
+        assert len(asked) == 1
+
+
+async def test_an_answer_given_while_the_daemon_is_away_counts_when_it_is_back(home: Home):
+    opened, decided = anyio.Event(), anyio.Event()
+
+    async def answer(_ask: aio.Ask) -> str:
+        opened.set()
+        await decided.wait()
+        return "allow"
+
+    with ProcessDaemon(home) as daemon:
+        await daemon.start()
+        async with client_of(home, answer=answer) as client:
+            session = await client.create_session(str(home.work))
+            with anyio.fail_after(WAIT_S):
+                async with session.stream(WRITE) as run:
+                    await opened.wait()
+                    await daemon.kill()
+                    decided.set()
+                    await daemon.start()
+                    assert (await run.result()).ok
+    assert written(home)
+
+
+async def test_a_sync_callback_runs_in_a_thread_and_holds_nobody_up(home: Home):
+    release = threading.Event()
+
+    def answer(_ask: aio.Ask) -> str:
+        release.wait(WAIT_S)
+        return "allow"
+
+    async with daemon_in(home), client_of(home, answer=answer) as client:
+        session = await client.create_session(str(home.work))
+        with anyio.fail_after(WAIT_S):
+            async with session.stream(WRITE) as run:
+                async for event in run:
+                    if isinstance(event, events.RequestOpened):
+                        await client.rpc.ping()
+                        release.set()
+                assert (await run.result()).ok
+
+
+async def run_once(home: Home, answer: aio.Answerer) -> None:
+    with anyio.fail_after(WAIT_S):
+        async with client_of(home, answer=answer) as client:
+            session = await client.create_session(str(home.work))
+            await session.run(WRITE)
+
+
+async def test_an_error_of_the_callback_comes_out_of_the_client(home: Home):
+    def answer(_ask: aio.Ask) -> str:
+        raise KeyError("a bug of the program")
+
+    async with daemon_in(home):
+        with pytest.raises(ExceptionGroup) as caught:
+            await run_once(home, answer)
+    assert caught.group_contains(KeyError, match="a bug of the program")
+
+
+async def test_an_answer_that_is_none_of_the_options_comes_out_of_the_client(home: Home):
+    async with daemon_in(home):
+        with pytest.raises(ExceptionGroup) as caught:
+            await run_once(home, lambda _ask: "perhaps")
+    assert caught.group_contains(InvalidParams)
