@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -101,6 +102,9 @@ def _run(config: Config, ready_fd: int | None) -> None:
         _fail(str(error), EXIT_RETRY)
     except (StateDirError, StoreError, BindError, OSError) as error:
         _fail(str(error), EXIT_FAILED)
+    except ExceptionGroup:  # A bug that ended the daemon: whoever looks for it looks into the log.
+        logging.getLogger(__name__).exception("the daemon crashed")
+        raise
 
 
 async def _serve(config: Config, ready_fd: int | None, stdio: tuple[int, int] | None) -> None:

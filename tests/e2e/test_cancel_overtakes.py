@@ -1,7 +1,8 @@
 """A cancel is heard past any backlog: of events its own client does not read, and of calls before it (P4)."""
 
 import anyio
-from wire_client import WAIT_S, Client, Daemon, Log, running, temporary_home
+from daemon_process import WAIT_S, Daemon, running, temporary_home
+from wire_client import Client, Log
 
 ROUNDS = 50
 

@@ -10,17 +10,8 @@ from typing import Any
 
 import anyio
 import pytest
-from wire_client import (
-    TERMINAL,
-    WAIT_S,
-    CallError,
-    Client,
-    ConnectionClosed,
-    Daemon,
-    Log,
-    running,
-    temporary_home,
-)
+from daemon_process import WAIT_S, Daemon, running, temporary_home
+from wire_client import TERMINAL, CallError, Client, ConnectionClosed, Log
 
 STREAM = "script:\n  - interleave: {blocks: 2, count: 1000000, per_second: 1000, text: 'tick '}\n"
 

@@ -164,7 +164,8 @@ class Mutations:
                 position=admission.position,
             )
 
-        command.finish(result(await self._admit(admission, self._remember(command, result), tasks)))
+        rows = self._remember(command, result)
+        command.finish(result(await self._admit(admission, rows, tasks, command.number)))
 
     async def _continue(self, command: Continue, tasks: TaskGroup) -> None:
         if self._slot.busy or self._view.run is not None:
@@ -175,9 +176,12 @@ class Mutations:
             assert admission.started is not None
             return SessionContinueResult(run_id=admission.started.run_id or "", seq=seq)
 
-        command.finish(result(await self._admit(admission, self._remember(command, result), tasks)))
+        rows = self._remember(command, result)
+        command.finish(result(await self._admit(admission, rows, tasks, command.number)))
 
-    async def _admit(self, admission: Admission, rows: Rows | None, tasks: TaskGroup) -> int:
+    async def _admit(
+        self, admission: Admission, rows: Rows | None, tasks: TaskGroup, number: int | None = None
+    ) -> int:
         """Commit an admission and start the run it starts; give the seq that is durable by then."""
         if admission.started is None:
             self._runs.check_serving()
@@ -187,7 +191,7 @@ class Mutations:
         driver = self._runs.driver(
             admission.started, self._log, self._view.settings, self._env, self._executor
         )
-        self._slot.reserve(driver)
+        self._slot.reserve(driver, number)
         try:
             seq = await self._journal.commit(self._log, *admission.group, rows=rows)
         except BaseException:
@@ -240,5 +244,5 @@ class Mutations:
         command.finish(None)
 
     async def _end_run(self, by: str) -> None:
-        self._slot.cancel(by=by, run_id=None, tool_call_id=None, admitting=False)
+        self._slot.cancel(by=by, run_id=None, tool_call_id=None)
         await self._slot.freed()

@@ -67,7 +67,7 @@ class Registry:
         self._hub = hub
         self._limits = limits
         self._live: dict[str, Session] = {}  # Least recently used first.
-        self._loading: dict[str, anyio.Event] = {}
+        self._claims: dict[str, anyio.Event] = {}  # Sessions being made, loaded or deleted, by one task each.
         self._tasks: TaskGroup | None = None
 
     @asynccontextmanager
@@ -109,10 +109,9 @@ class Registry:
             if session is not None and not session.gone:
                 self._live[session_id] = self._live.pop(session_id)
                 return session
-            loading = self._loading.get(session_id)
-            if loading is None:
-                return await self._load(session_id)
-            await loading.wait()
+            async with self._claimed(session_id):
+                if self._live.get(session_id) is None:
+                    return await self._load(session_id)
 
     async def submit(self, session_id: str, command: Command[T]) -> T:
         """Have a session carry out a command.
@@ -164,6 +163,16 @@ class Registry:
             Conflict: the id is taken.
             StorageUnavailable: nothing was stored.
         """
+        async with self._claimed(session_id):
+            return await self._create(session_id, started, env, keys)
+
+    async def _create(
+        self,
+        session_id: str,
+        started: events.SessionStarted,
+        env: dict[str, str],
+        keys: tuple[Idempotency, ...],
+    ) -> SessionCreateResult:
         await self._check_free(session_id)
         epoch, at = token_hex(8), self._journal.now()
         result = SessionCreateResult(session_id=session_id, epoch=epoch, seq=1)
@@ -214,6 +223,17 @@ class Registry:
         upto = source.log.head if at_seq is None else at_seq
         if upto > source.log.head:
             raise source.log.cursor_invalid("There is no such event.", path="$.at")
+        async with self._claimed(session_id):
+            return await self._fork(source, session_id, upto, title, keys)
+
+    async def _fork(
+        self,
+        source: Session,
+        session_id: str,
+        upto: int,
+        title: str | None,
+        keys: tuple[Idempotency, ...],
+    ) -> SessionCreateResult:
         await self._check_free(session_id)
         info = source.info()
         epoch, at = token_hex(8), self._journal.now()
@@ -257,12 +277,13 @@ class Registry:
             NotFound: there is none.
             StorageUnavailable: it is still there.
         """
-        session = await self.get(session_id)
-        await self.submit(session_id, Delete(by))
-        at = self._journal.now()
-        remembered = _remember(keys, SessionDeleteResult(), at)
-        await self._journal.execute(self._journal.store.mark_deleted, session.log.key, remembered)
-        self._leave(session)
+        async with self._claimed(session_id):  # Nobody loads it again before it is marked.
+            session = self._live.get(session_id) or await self._load(session_id)
+            await session.submit(Delete(by))
+            at = self._journal.now()
+            remembered = _remember(keys, SessionDeleteResult(), at)
+            await self._journal.execute(self._journal.store.mark_deleted, session.log.key, remembered)
+            self._leave(session)
         self._hub.broadcast_list_change(SessionsChangedParams(change="deleted", session_id=session_id))
         assert self._tasks is not None
         self._tasks.start_soon(self._purge, session.log.key)
@@ -296,22 +317,33 @@ class Registry:
 
     async def _purge(self, key: int) -> None:
         """Remove a deleted session's rows, a few at a time so that others are not held up."""
-        while await self._journal.execute(self._journal.store.purge, key, _PURGE_ROWS):
-            pass
+        try:
+            while await self._journal.execute(self._journal.store.purge, key, _PURGE_ROWS):
+                pass
+        except StorageUnavailable:
+            _logger.exception("a deleted session's rows cannot be removed now; the next start goes on")
 
     # Loading -------------------------------------------------------------------------------------------
 
-    async def _load(self, session_id: str) -> Session:
-        loaded = self._loading[session_id] = anyio.Event()
+    @asynccontextmanager
+    async def _claimed(self, session_id: str) -> AsyncGenerator[None]:
+        """Be the only one who makes, loads or deletes a session; waits while somebody else does."""
+        while (held := self._claims.get(session_id)) is not None:
+            await held.wait()
+        done = self._claims[session_id] = anyio.Event()
         try:
-            row = await self._journal.query(self._journal.store.find_session, session_id)
-            if row is None or row.state != "active":
-                raise NotFound("No such session.", resource="session", id=session_id)
-            view = await self._fold(row)
-            session = self._enter(row, view)
+            yield
         finally:
-            del self._loading[session_id]
-            loaded.set()
+            del self._claims[session_id]
+            done.set()
+
+    async def _load(self, session_id: str) -> Session:
+        """Bring a session into memory; the caller has claimed it."""
+        row = await self._journal.query(self._journal.store.find_session, session_id)
+        if row is None or row.state != "active":
+            raise NotFound("No such session.", resource="session", id=session_id)
+        session = self._enter(row, await self._fold(row))
+        view = session.view
         if view.run is not None or view.queue:
             session.recover("daemon_restarted")
         return session

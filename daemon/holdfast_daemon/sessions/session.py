@@ -34,7 +34,7 @@ from holdfast_daemon.sessions.run import RunState, next_state
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.sessions.run_slot import RunSlot
 from holdfast_protocol import events
-from holdfast_protocol.errors import InternalError, RpcError
+from holdfast_protocol.errors import Draining, InternalError, NotFound, RpcError
 from holdfast_protocol.methods.prompt import SessionCancelResult
 from holdfast_protocol.methods.session import SessionInfo, SessionsChangedParams
 from holdfast_protocol.view import Snapshot, View
@@ -162,7 +162,7 @@ class Session:
         if clear_queue:
             self._inbox.post(ClearQueue(by))
         return self._slot.cancel(
-            by=by, run_id=run_id, tool_call_id=tool_call_id, admitting=self._inbox.admitting
+            by=by, run_id=run_id, tool_call_id=tool_call_id, admitting=self._inbox.last_admission
         )
 
     def interrupt(self, cause: str) -> None:
@@ -256,19 +256,25 @@ class Session:
                     self._working = True
                     await self._carry_out(item, tasks)
                     self._working = False
-                    if not self._inbox.admitting:
-                        self._slot.forget_cancel()
+                    if isinstance(item, Prompt | Continue):
+                        self._slot.admitted(item.number)
         finally:
             self.gone = True
             for command in self._inbox.drain():
-                command.fail(InternalError("The session was unloaded.", retryable=True))
+                command.fail(self._no_more())
+
+    def _no_more(self) -> RpcError:
+        """Say to who still waits why nothing comes: the session was deleted, or the daemon stops."""
+        if self.view.ended:
+            return NotFound("No such session.", resource="session", id=self.id)
+        return Draining("The daemon is stopping.")
 
     async def _carry_out(self, item: Inbound, tasks: anyio.abc.TaskGroup) -> None:
         if isinstance(item, Command):
             if item.abandoned:
                 return
             item.begun = True
-        self._inbox.admitting_now = isinstance(item, Prompt | Continue)
+        self._inbox.admitting_now = item.number if isinstance(item, Prompt | Continue) else 0
         error: RpcError
         try:
             await self._mutations.carry_out(item, tasks)
@@ -282,7 +288,7 @@ class Session:
             self.gone = isinstance(item, Delete)
             return
         finally:
-            self._inbox.admitting_now = False
+            self._inbox.admitting_now = 0
         if isinstance(item, Command):
             item.fail(error)
 
