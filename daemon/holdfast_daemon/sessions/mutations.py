@@ -147,7 +147,21 @@ class Mutations:
 
     # Runs ----------------------------------------------------------------------------------------------
 
+    async def _check_new(self, prompt_id: str | None) -> None:
+        """Refuse an id that the log has and no key: a fork begins with its source's prompts, not its keys.
+
+        Raises:
+            IdempotencyConflict: naming the prompt.
+        """
+        if prompt_id is None:
+            return
+        if await self._journal.query(self._journal.store.find_prompt_status, self._log.key, prompt_id):
+            raise IdempotencyConflict(
+                "The session has a prompt of this id.", resource="session/prompt", id=prompt_id
+            )
+
     async def _prompt(self, command: Prompt, tasks: TaskGroup) -> None:
+        await self._check_new(command.prompt_id)
         admission = prompts.admit(
             self._view,
             command,

@@ -106,7 +106,7 @@ class Registry:
         """
         while True:
             session = self._live.get(session_id)
-            if session is not None and not session.gone:
+            if session is not None and session.usable:
                 self._live[session_id] = self._live.pop(session_id)
                 return session
             async with self._claimed(session_id):
@@ -249,7 +249,11 @@ class Registry:
         )
         store = self._journal.store
         key = await self._journal.execute(store.create_session, new, Append(0, (), ()), copying=True)
-        view = await self._copy(source, key, upto)
+        try:
+            view = await self._copy(source, key, upto)
+        except (NotFound, StorageUnavailable):
+            await self._purge(key)  # The id is free again.
+            raise
         origin = events.Origin(session_id=source.id, epoch=source.log.epoch, seq=upto)
         closing = closing_events(view, "forked")
         forked = events.SessionUpdated(title=title, forked_from=origin)
@@ -305,6 +309,8 @@ class Registry:
             page = await self._journal.read(
                 source.log, position, upto=upto, limit=_PAGE_EVENTS, bytes_max=_PAGE_BYTES
             )
+            if not page.rows:
+                raise NotFound("The session was deleted meanwhile.", resource="session", id=source.id)
             changes: list[Change] = []
             for row in page.rows:
                 event = events.decode(row.body)

@@ -121,6 +121,11 @@ class Session:
     # For anybody, without waiting ----------------------------------------------------------------------
 
     @property
+    def usable(self) -> bool:
+        """Whether it is still this object that serves the session."""
+        return not self.gone and not self.view.ended
+
+    @property
     def running(self) -> bool:
         """Whether a run is active or being started."""
         return self._slot.busy
@@ -260,6 +265,7 @@ class Session:
                         self._slot.admitted(item.number)
         finally:
             self.gone = True
+            self._run_over.set()  # Who waits for a run looks the session up again.
             for command in self._inbox.drain():
                 command.fail(self._no_more())
 
@@ -315,4 +321,5 @@ class Session:
         """Let go of memory: the registry forgets an idle session."""
         assert self.idle
         self.gone = True
+        self._run_over.set()  # Who waits for a run looks the session up again.
         self._inbox.post(Recover("unloaded"))  # Wakes the task, which sees that the session is gone.
