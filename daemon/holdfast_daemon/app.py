@@ -209,7 +209,7 @@ class App:
         """Serve the parent until it closes its end; then what runs is interrupted and the daemon ends."""
         peer = server.peer(trusted=True)
         await serve_stdio(peer, descriptors, self._config.net)
-        await peer.lost.wait()
+        await peer.last_answered.wait()
         self.stop()
 
     async def _watch_signals(self) -> None:

@@ -164,6 +164,8 @@ async def core_running(
         directory: stands for the state directory in `config`.
     """
     config = config or Config(state_dir=str(directory or "/"), journal=limits())
+    if catalogue is not None:
+        config = msgspec.structs.replace(config, default_model=catalogue.default)
     journal = Journal(store or TappedStore(MemoryStore()), config.journal)
     hub = Hub(journal, config.hub)
     executor = Executor([*builtin_tools(config.unsafe_shell, config.execution), *tools], config.execution)

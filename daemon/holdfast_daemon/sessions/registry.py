@@ -109,7 +109,7 @@ class Registry:
             if session is not None and session.usable:
                 self._live[session_id] = self._live.pop(session_id)
                 return session
-            async with self._claimed(session_id):
+            async with self.claimed(session_id):
                 if self._live.get(session_id) is None:
                     return await self._load(session_id)
 
@@ -157,22 +157,12 @@ class Registry:
         env: dict[str, str],
         keys: tuple[Idempotency, ...],
     ) -> SessionCreateResult:
-        """Make a session; durable when it returns.
+        """Make a session whose id the caller has claimed; durable when it returns.
 
         Raises:
             Conflict: the id is taken.
             StorageUnavailable: nothing was stored.
         """
-        async with self._claimed(session_id):
-            return await self._create(session_id, started, env, keys)
-
-    async def _create(
-        self,
-        session_id: str,
-        started: events.SessionStarted,
-        env: dict[str, str],
-        keys: tuple[Idempotency, ...],
-    ) -> SessionCreateResult:
         await self._check_free(session_id)
         epoch, at = token_hex(8), self._journal.now()
         result = SessionCreateResult(session_id=session_id, epoch=epoch, seq=1)
@@ -223,7 +213,7 @@ class Registry:
         upto = source.log.head if at_seq is None else at_seq
         if upto > source.log.head:
             raise source.log.cursor_invalid("There is no such event.", path="$.at")
-        async with self._claimed(session_id):
+        async with self.claimed(session_id):
             return await self._fork(source, session_id, upto, title, keys)
 
     async def _fork(
@@ -275,19 +265,18 @@ class Registry:
         return result
 
     async def delete(self, session_id: str, by: str, keys: tuple[Idempotency, ...]) -> None:
-        """Remove a session and its log for good.
+        """Remove a session, which the caller has claimed, and its log for good.
 
         Raises:
             NotFound: there is none.
             StorageUnavailable: it is still there.
         """
-        async with self._claimed(session_id):  # Nobody loads it again before it is marked.
-            session = self._live.get(session_id) or await self._load(session_id)
-            await session.submit(Delete(by))
-            at = self._journal.now()
-            remembered = _remember(keys, SessionDeleteResult(), at)
-            await self._journal.execute(self._journal.store.mark_deleted, session.log.key, remembered)
-            self._leave(session)
+        session = self._live.get(session_id) or await self._load(session_id)
+        await session.submit(Delete(by))
+        at = self._journal.now()
+        remembered = _remember(keys, SessionDeleteResult(), at)
+        await self._journal.execute(self._journal.store.mark_deleted, session.log.key, remembered)
+        self._leave(session)
         self._hub.broadcast_list_change(SessionsChangedParams(change="deleted", session_id=session_id))
         assert self._tasks is not None
         self._tasks.start_soon(self._purge, session.log.key)
@@ -332,8 +321,11 @@ class Registry:
     # Loading -------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _claimed(self, session_id: str) -> AsyncGenerator[None]:
-        """Be the only one who makes, loads or deletes a session; waits while somebody else does."""
+    async def claimed(self, session_id: str) -> AsyncGenerator[None]:
+        """Be the only one who makes, loads or deletes a session; waits while somebody else does.
+
+        Taken at a call's first turn, it also makes later calls of the same connection wait behind it.
+        """
         while (held := self._claims.get(session_id)) is not None:
             await held.wait()
         done = self._claims[session_id] = anyio.Event()

@@ -24,6 +24,7 @@ class RunSlot:
         self._runs = runs
         self._on_ended = on_ended
         self._driver: Driver | None = None
+        self._over = False  # Its terminal event is in the log; it only has to let go of the slot.
         self._cancel_next: tuple[str, int] | None = None  # By whom, and the last prompt it is about.
         self._free = anyio.Event()
 
@@ -41,6 +42,7 @@ class RunSlot:
         """
         assert self._driver is None
         self._driver = driver
+        self._over = False
         self._runs.started()
         if self._cancel_next is not None and number is not None and number <= self._cancel_next[1]:
             driver.cancel(self._cancel_next[0])
@@ -57,6 +59,10 @@ class RunSlot:
         """Drive the reserved run in a task of its own."""
         assert self._driver is not None
         tasks.start_soon(self._drive, self._driver, load_history)
+
+    def over(self) -> None:
+        """Say that the run's end is in the log: from now on there is nothing to cancel."""
+        self._over = True
 
     async def freed(self) -> None:
         """Wait until no run is active."""
@@ -76,7 +82,7 @@ class RunSlot:
                 the first of those that starts one is meant.
         """
         driver = self._driver
-        if driver is None:
+        if driver is None or self._over:
             if run_id is not None or not admitting:
                 return SessionCancelResult(cancelled=False)
             self._cancel_next = (by, admitting)

@@ -133,7 +133,7 @@ class Session:
     @property
     def idle(self) -> bool:
         """Whether it could be unloaded: nothing runs, waits, is being written or is listened to."""
-        busy = self._slot.busy or self._working or len(self._inbox) or self.log.uncommitted_bytes
+        busy = self._slot.busy or self._working or len(self._inbox) or self.log.unsettled
         return not busy and not self.channel.subscriptions and self.log.halted is None
 
     def snapshot(self) -> Snapshot:
@@ -237,6 +237,7 @@ class Session:
             self._run_over.set()
             self._run_over = anyio.Event()
         if isinstance(event, _TERMINAL):
+            self._slot.over()
             self._checkpoint()
 
     def _checkpoint(self) -> None:

@@ -19,6 +19,9 @@ from holdfast_protocol.events import ErrorInfo
 BAD_INPUTS_MAX: Final = 3
 """A model that writes input that is not JSON is told so; after this many times the run fails."""
 
+_PIECE_CHARACTERS_MAX: Final = 16 * 1024
+"""A tool may give its output in one go; in the log it comes in pieces like a model's."""
+
 _CANCELLED: Final = ErrorInfo(kind="cancelled", message="The call was cancelled by the user.")
 
 
@@ -174,13 +177,13 @@ class ToolCalls:
 
     async def _output(self, running: _RunningCall, text: str) -> None:
         text = self._redactor.feed(running.tool_call_id, text)
-        if not text:
-            return
-        await self._log.emit(
-            events.ToolOutput, tool_call_id=running.tool_call_id, offset=running.length, text=text
-        )
-        running.parts.append(text)
-        running.length += len(text)
+        for start in range(0, len(text), _PIECE_CHARACTERS_MAX):
+            piece = text[start : start + _PIECE_CHARACTERS_MAX]
+            await self._log.emit(
+                events.ToolOutput, tool_call_id=running.tool_call_id, offset=running.length, text=piece
+            )
+            running.parts.append(piece)
+            running.length += len(piece)
 
     def _outcome_event(
         self, running: _RunningCall, outcome: ToolResult | ErrorInfo, duration_ms: int
