@@ -9,7 +9,7 @@ import pytest
 
 pytest.register_assert_rewrite("conversations", "fakes")
 
-from fakes.daemons import Home, temporary_home  # noqa: E402 - what it imports is to be rewritten too
+from fakes.home import Home, temporary_home  # noqa: E402 - what it imports is to be rewritten too
 
 
 @pytest.fixture

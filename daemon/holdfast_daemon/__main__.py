@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from holdfast_daemon.journal.state_dir import StateDirError, StateInUse
 from holdfast_daemon.journal.store import StoreError
 from holdfast_daemon.logs import log_to_file
 from holdfast_daemon.net.listener import BindError
-from holdfast_daemon.net.stdio import take_stdio
+from holdfast_daemon.net.stdio import StdioError, take_stdio
 from holdfast_daemon.process_rights import harden
 from holdfast_protocol.discovery import Record, locations
 from holdfast_protocol.version import VERSION
@@ -121,15 +122,18 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 def _run(config: Config, ready_fd: int | None) -> None:
     harden()
-    stdio = take_stdio() if config.stdio else None
     try:
+        stdio = take_stdio() if config.stdio else None
         Path(config.state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
         log_to_file(Path(config.state_dir) / "daemon.log")
         anyio.run(_serve, config, ready_fd, stdio)
     except StateInUse as error:
         _fail(str(error), EXIT_RETRY)
-    except (StateDirError, StoreError, BindError, OSError) as error:
+    except (StateDirError, StoreError, BindError, StdioError, OSError) as error:
         _fail(str(error), EXIT_FAILED)
+    except ExceptionGroup:  # A bug that ended the daemon: whoever looks for it looks into the log.
+        logging.getLogger(__name__).exception("the daemon crashed")
+        raise
 
 
 async def _serve(config: Config, ready_fd: int | None, stdio: tuple[int, int] | None) -> None:

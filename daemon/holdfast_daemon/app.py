@@ -241,7 +241,7 @@ class App:
         """Serve the parent until it closes its end; then what runs is interrupted and the daemon ends."""
         peer = server.peer(Principal(OWNER, "controller"))
         await serve_stdio(peer, descriptors, self._config.net)
-        await peer.lost.wait()
+        await peer.last_answered.wait()
         self.stop()
 
     async def _watch_signals(self) -> None:

@@ -16,6 +16,7 @@ class NetLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     message_bytes_max: int = 8 * MIB
     handshake_timeout_s: float = 5.0
+    last_answers_timeout_s: float = 1.0
     unauthenticated_max: int = 64
     connections_max: int = 1024
     requests_in_flight_max: int = 64

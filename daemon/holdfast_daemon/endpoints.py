@@ -1,5 +1,6 @@
 """The daemon's sockets and the record that leads to them; opened together, removed together."""
 
+import os
 import socket
 from contextlib import suppress
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Self
 from anyio.abc import TaskGroup
 
 from holdfast_daemon.config import Config
-from holdfast_daemon.journal.state_dir import check_private
+from holdfast_daemon.journal.state_dir import check_private, hold_lock
 from holdfast_daemon.net.auth import Tokens
 from holdfast_daemon.net.discovery_record import DiscoveryRecord
 from holdfast_daemon.net.listener import Listener, listen_tcp, listen_unix
@@ -44,6 +45,7 @@ class Endpoints:
         self._tcp: list[str | int] | None = None
         self._ws: list[str | int] | None = None
         self._discovery: DiscoveryRecord | None = None
+        self._lock: int | None = None  # Of the runtime directory: its socket and record are ours.
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +86,7 @@ class Endpoints:
 
         Raises:
             BindError: a socket cannot be made.
-            StateDirError: the runtime directory is not ours.
+            StateDirError: the runtime directory is not ours, or another daemon uses it.
         """
         config = self._config
         if config.tcp is not None:
@@ -98,6 +100,7 @@ class Endpoints:
         runtime = Path(config.runtime_dir)
         runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_private(runtime)
+        self._lock = hold_lock(runtime / f"daemon-v{PROTOCOL_MAJOR}.lock")
         places = Locations(config="", state=config.state_dir, runtime=config.runtime_dir)
         listening = listen_unix(places.socket)
         self._unix = places.socket
@@ -134,6 +137,9 @@ class Endpoints:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _listen(self, listening: socket.socket, tasks: TaskGroup) -> None:
         listener = Listener(listening, self._server.admit)

@@ -268,6 +268,7 @@ class Conversation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         title: the promise, as a sentence.
         files: files below `$cwd`, by path.
         logs_errors: the daemon may write errors into its own log: it is being hurt.
+        process: the daemon is a process of its own, also where no step needs that.
         transports: what it is run over; on all if none are named.
         steps: what happens, as typed values.
     """
@@ -275,13 +276,14 @@ class Conversation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     title: str
     files: dict[str, str] = {}
     logs_errors: bool = False
+    process: bool = False
     transports: list[str] = []
     steps: list[Any]
 
     @property
     def needs_process(self) -> bool:
-        """Whether something is done to the daemon that must not be done to the test."""
-        return any(
+        """Whether it wants one, or does to the daemon what must not be done to the test."""
+        return self.process or any(
             isinstance(step, Disk) or (isinstance(step, DaemonStep) and step.daemon == "kill")
             for step in self.steps
         )

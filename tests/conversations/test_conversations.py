@@ -5,7 +5,6 @@ Where each promise comes from is said in its file. A failure names the file (in 
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import anyio
@@ -14,7 +13,8 @@ import pytest
 from conversations.conversation import Conversation, conversation_files, load
 from conversations.runner import Runner
 from conversations.world import WIRES, Wire, World
-from fakes.daemons import Home, InProcessDaemon, ProcessDaemon
+from fakes.daemons import InProcessDaemon, ProcessDaemon
+from fakes.home import Home
 
 
 def _cases() -> Iterator[Any]:
@@ -30,13 +30,12 @@ async def test_a_conversation_goes_as_its_file_says(
     conversation: Conversation, wire: Wire, home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
     stdio = wire.transport == "stdio"
-    with ExitStack() as stack:
+    if conversation.needs_process:
+        with ProcessDaemon(home, stdio=stdio) as process:
+            await Runner(conversation, World(wire, home, process)).run()
+    else:
         async with anyio.create_task_group() as tasks:
-            daemon: InProcessDaemon | ProcessDaemon
-            if stdio or conversation.needs_process:
-                daemon = stack.enter_context(ProcessDaemon(home, stdio=stdio))
-            else:
-                daemon = InProcessDaemon(home, tasks)
+            daemon = InProcessDaemon(home, tasks, stdio=stdio)
             await Runner(conversation, World(wire, home, daemon)).run()
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     errors += home.logged_errors()

@@ -5,8 +5,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 from conversations.listener import Listener
 from conversations.patterns import Variables
-from fakes.daemons import Home, InProcessDaemon, ProcessDaemon
+from fakes.daemons import Daemon, ProcessDaemon
 from fakes.framings import FRAMINGS
+from fakes.home import Home
 from fakes.links import Link, connect_tcp, connect_unix
 from fakes.raw_client import RawClient, StreamChannel
 
@@ -43,7 +44,7 @@ class World:
         alive: the daemon runs.
     """
 
-    def __init__(self, wire: Wire, home: Home, daemon: InProcessDaemon | ProcessDaemon) -> None:
+    def __init__(self, wire: Wire, home: Home, daemon: Daemon) -> None:
         self.variables: Variables = {"cwd": str(home.work.resolve()), "home": str(home.path.resolve())}
         self.open: dict[str, Listener] = {}
         self.clients: list[RawClient] = []
@@ -134,7 +135,6 @@ class World:
     def _link(self, *, trusted: bool, slow: bool) -> Link:
         endpoint = self._daemon.endpoint
         if trusted:
-            assert isinstance(self._daemon, ProcessDaemon)
             return self._daemon.take_stdio()
         if self._wire.transport == "unix":
             return connect_unix(endpoint.unix, slow=slow)

@@ -14,24 +14,14 @@ from pathlib import Path
 
 import anyio
 import pytest
+from daemon_process import WAIT_S, Daemon, running, spawn, start, temporary_home
 from log_rules import check_log
-from wire_client import (
-    TERMINAL,
-    WAIT_S,
-    Client,
-    ConnectionClosed,
-    Daemon,
-    running,
-    spawn,
-    start,
-    temporary_home,
-)
+from wire_client import TERMINAL, Client, ConnectionClosed
 from witness import Witness
 
 ROUNDS = int(os.environ.get("HOLDFAST_CRASH_ROUNDS", "200"))
 PARTS = 8
 SESSIONS = 3
-ROUND_S_MAX = 5.0
 
 
 async def _resume(client: Client, witnesses: list[Witness]) -> None:
@@ -142,7 +132,7 @@ async def test_nothing_seen_is_lost_or_changed_when_the_daemon_is_killed(part: i
         with anyio.fail_after(WAIT_S):
             witnesses = await _begin(home, chance)
         for _ in range(_share(part)):
-            with anyio.fail_after(ROUND_S_MAX):
+            with anyio.fail_after(WAIT_S):
                 await _round(home, witnesses, chance, tally)
         with anyio.fail_after(WAIT_S):
             await _finish(home, witnesses, tally)

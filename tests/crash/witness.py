@@ -39,6 +39,7 @@ class Witness:
         self.events: list[dict[str, Any]] = []
         self.last: str | None = None  # The type of the last event that began or ended a run.
         self._due = 0  # The last seq an answer spoke of: the events up to it are on their way.
+        self._seen = 0  # Events that came from earlier daemons.
         self._chance = chance
         self._prompts = 0
         self._answered: set[str] = set()  # Prompts whose admission was confirmed.
@@ -65,6 +66,7 @@ class Witness:
     async def subscribe(self, client: Client) -> None:
         """Go on from the old cursor, in the old epoch."""
         self._due = 0
+        self._seen = len(self.events)
         await client.resume(self.log)
 
     def check(self) -> None:
@@ -72,9 +74,11 @@ class Witness:
         self.look()
         received = {event["promptId"] for event in self.events if event["type"] == "prompt_received"}
         assert self._answered <= received, "a prompt that was answered is lost"
-        if self.last in TERMINAL:
-            run_id = next(event["runId"] for event in reversed(self.events) if event["type"] in TERMINAL)
-            check_run([event for event in self.events if event.get("runId") == run_id])
+        ended = [event["runId"] for event in self.events if event["type"] in TERMINAL]
+        if ended:
+            check_run([event for event in self.events if event.get("runId") == ended[-1]])
+        for event in self.events[: self._seen]:
+            assert event["type"] != "run_started" or event["runId"] in ended, "a dead run is not ended"
 
     async def act(self, client: Client, tally: Counter[str]) -> None:
         """Have the session run, if it does not."""

@@ -13,17 +13,8 @@ from typing import Any, NamedTuple
 
 import anyio
 import pytest
-from wire_client import (
-    WAIT_S,
-    CallError,
-    Client,
-    ConnectionClosed,
-    Daemon,
-    Framing,
-    holdfastd,
-    start,
-    temporary_home,
-)
+from daemon_process import WAIT_S, Daemon, holdfastd, start, temporary_home
+from wire_client import CallError, Client, ConnectionClosed, Framing
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 

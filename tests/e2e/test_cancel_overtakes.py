@@ -1,7 +1,8 @@
 """A cancel is heard past any backlog: of events its own client does not read, and of calls before it (P4)."""
 
 import anyio
-from wire_client import WAIT_S, Client, Daemon, Log, running, temporary_home
+from daemon_process import WAIT_S, Daemon, running, temporary_home
+from wire_client import Client, Log
 
 ROUNDS = 50
 
@@ -94,3 +95,23 @@ async def test_a_cancel_overtakes_unread_events_and_calls_before_it() -> None:
             )
             assert log.types()[-1] == "run_cancelled"
             assert log.types().count("run_cancelled") == ROUNDS
+
+
+async def test_a_cancel_is_answered_before_calls_that_were_read_with_it_and_wait_for_the_disk() -> None:
+    with temporary_home() as home, anyio.fail_after(WAIT_S):
+        async with running(home) as daemon, await daemon.connect() as client:
+            session_id = await client.create_session(daemon.work)
+            run_id = (await client.prompt(session_id, HANG))["runId"]
+            calls = [
+                client.encode(number, "session/read", sessionId=session_id) for number in range(100, 110)
+            ]
+            cancel = client.encode(CANCEL_ID, "session/cancel", sessionId=session_id)
+            await client.write(b"".join(map(client.frame, [*calls, cancel])))
+            answered: list[object] = []
+            while len(answered) < 11:
+                message = await client.next_message()
+                if message.method is None:
+                    answered.append(message.id)
+            assert answered[0] == CANCEL_ID
+            waited = await client.call("session/wait", sessionId=session_id, runId=run_id)
+            assert waited["status"] == "cancelled"

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import anyio
-from wire_client import WAIT_S, Client, Daemon, Log, running, temporary_home
+from daemon_process import WAIT_S, Daemon, running, temporary_home
+from wire_client import Client, Log
 
 SESSIONS = 50
 DELTAS = 400

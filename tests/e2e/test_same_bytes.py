@@ -3,7 +3,8 @@
 import json
 
 import anyio
-from wire_client import WAIT_S, Client, Daemon, Log, running, temporary_home
+from daemon_process import WAIT_S, Daemon, running, temporary_home
+from wire_client import Client, Log
 
 SCRIPT = """script:
   - thinking: {value: "Gedanke, \u2026 und \U0001f511 ein Schl\u00fcssel", delta_chars: 3, signature: c2ln}

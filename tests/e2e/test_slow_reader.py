@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from wire_client import WAIT_S, Client, Daemon, decode_batch, running, temporary_home
+from daemon_process import WAIT_S, Daemon, running, temporary_home
+from wire_client import Client, decode_batch
 
 RATE = 20_000
 STOPPED_S = 5

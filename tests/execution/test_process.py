@@ -92,9 +92,10 @@ async def test_the_child_leads_a_session_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_a_directory_that_is_gone_is_an_error_and_starts_nothing(tmp_path: Path) -> None:
+    before = set(unreaped_children())  # Another test of this process may have left one.
     with pytest.raises(FileNotFoundError):
         await run("true", cwd=str(tmp_path / "gone"))
-    assert unreaped_children() == []
+    assert set(unreaped_children()) <= before
 
 
 async def test_output_up_to_the_limit_is_read_and_one_byte_more_kills() -> None:
@@ -169,6 +170,7 @@ async def test_sigterm_comes_before_sigkill(tmp_path: Path) -> None:
 
 
 async def test_cancelling_ends_the_child_before_it_returns() -> None:
+    before = set(unreaped_children())  # Another test of this process may have left one.
     lines = Lines()
     async with anyio.create_task_group() as group:
         group.start_soon(run, "echo $$; exec sleep 1000", lines.take)
@@ -178,12 +180,13 @@ async def test_cancelling_ends_the_child_before_it_returns() -> None:
         group.cancel_scope.cancel()
     assert is_dead(child)
     os.close(child)
-    assert unreaped_children() == []
+    assert set(unreaped_children()) <= before
 
 
 @BRANDED
 async def test_no_double_forked_descendant_in_a_session_of_its_own_survives_a_cancellation() -> None:
     """security.md P4; killpg alone ends none of these."""
+    before = set(unreaped_children())  # Another test of this process may have left one.
     assert become_subreaper()
     lines = Lines()
     escape = "(setsid sh -c 'trap \"\" TERM; echo $$; exec sleep 1000' &)"
@@ -197,7 +200,7 @@ async def test_no_double_forked_descendant_in_a_session_of_its_own_survives_a_ca
     assert all(is_dead(process) for process in escaped)
     for process in escaped:
         os.close(process)
-    assert unreaped_children() == []
+    assert set(unreaped_children()) <= before
 
 
 @BRANDED

@@ -1,17 +1,14 @@
 """Real daemons for tests: one inside the test's own loop, and one as a process that can be killed.
 
-Both work on a `Home` and can be started again on it, so that a test sees what a restart keeps.
+Both work on a `Home` and can be started again on it, so that a test sees what a restart keeps. Both can be
+sidecars, which also speak on a pair of pipes.
 """
 
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
@@ -19,55 +16,13 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from fakes.home import Home
 from fakes.links import Link, pipes
 from holdfast_daemon.app import App
 from holdfast_daemon.config import Config
 from holdfast_protocol.discovery import Record
 
 START_S_MAX = 20.0
-
-
-class Home(NamedTuple):
-    """Directories of one daemon and its sessions, below one short path: socket paths are bounded."""
-
-    path: Path
-
-    @property
-    def state(self) -> Path:
-        """The log lives here."""
-        return self.path / "state"
-
-    @property
-    def runtime(self) -> Path:
-        """The socket and the discovery record live here."""
-        return self.path / "run"
-
-    @property
-    def work(self) -> Path:
-        """A directory for sessions to work in."""
-        return self.path / "work"
-
-    @property
-    def wal(self) -> Path:
-        """What was committed and not yet moved into the database."""
-        return self.state / "journal.db-wal"
-
-    def logged_errors(self) -> list[str]:
-        """Give the errors a daemon process has written into its log: bugs, and faults it was made to meet."""
-        log = self.state / "daemon.log"
-        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        return [line for line in lines if " ERROR " in line or " CRITICAL " in line]
-
-
-@contextmanager
-def temporary_home() -> Iterator[Home]:
-    """Make a home, and remove it with all there is in it."""
-    home = Home(Path(tempfile.mkdtemp(prefix="hf")))
-    home.work.mkdir()
-    try:
-        yield home
-    finally:
-        shutil.rmtree(home.path)
 
 
 class Endpoint(NamedTuple):
@@ -84,6 +39,10 @@ class Daemon(Protocol):
     @property
     def endpoint(self) -> Endpoint:
         """How to reach it; another one after each start."""
+        ...
+
+    def take_stdio(self) -> Link:
+        """Give a sidecar's stdin and stdout, once after each start; closing them ends it."""
         ...
 
     async def start(self) -> None:
@@ -105,13 +64,20 @@ class InProcessDaemon:
     Args:
         home: where it lives.
         tasks: where it runs; the test's own.
+        stdio: whether it is a sidecar.
     """
 
-    def __init__(self, home: Home, tasks: TaskGroup) -> None:
-        self._config = Config(state_dir=str(home.state), runtime_dir=str(home.runtime), tcp=0)
+    def __init__(self, home: Home, tasks: TaskGroup, *, stdio: bool = False) -> None:
+        self._config = Config(
+            state_dir=str(home.state),
+            runtime_dir=str(home.runtime),
+            tcp=0,
+            stdio=stdio,
+        )
         self._tasks = tasks
         self._app: App | None = None
         self._endpoint: Endpoint | None = None
+        self._link: Link | None = None  # The parent's end of a sidecar's pipes, until it is taken.
         self._ended = anyio.Event()
 
     @property
@@ -119,22 +85,16 @@ class InProcessDaemon:
         assert self._endpoint is not None
         return self._endpoint
 
+    def take_stdio(self) -> Link:
+        assert self._link is not None, "its stdio was taken already"
+        link, self._link = self._link, None
+        return link
+
     async def start(self) -> None:
-        self._app = app = App(self._config)
-        self._ended = ended = anyio.Event()
+        self._app = App(self._config)
+        self._ended = anyio.Event()
         ready = anyio.Event()
-
-        def on_ready(record: Record) -> None:
-            self._endpoint = _endpoint_of(record)
-            ready.set()
-
-        async def serve() -> None:
-            try:
-                await app.run(on_ready)
-            finally:
-                ended.set()
-
-        self._tasks.start_soon(serve)
+        self._tasks.start_soon(self._serve, self._app, self._ended, ready)
         with anyio.fail_after(START_S_MAX):
             await ready.wait()
 
@@ -147,9 +107,22 @@ class InProcessDaemon:
         await self._ended.wait()
         return 0
 
+    async def _serve(self, app: App, ended: anyio.Event, ready: anyio.Event) -> None:
+        def on_ready(record: Record) -> None:
+            self._endpoint = _endpoint_of(record)
+            ready.set()
+
+        theirs: tuple[int, int] | None = None
+        if self._config.stdio:
+            theirs, self._link = _stdio_pipes()
+        try:
+            await app.run(on_ready, theirs)
+        finally:
+            ended.set()
+
 
 class ProcessDaemon:
-    """A daemon as a process of its own, optionally a sidecar that also speaks on its stdin and stdout.
+    """A daemon as a process of its own.
 
     Args:
         home: where it lives.
@@ -169,7 +142,9 @@ class ProcessDaemon:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._reap(kill=True)
+        if self._process is not None:
+            self._process.kill()
+            self._reap()
 
     @property
     def endpoint(self) -> Endpoint:
@@ -183,14 +158,13 @@ class ProcessDaemon:
         return self._process.pid
 
     def take_stdio(self) -> Link:
-        """Give the sidecar's stdin and stdout, to one client; closing them ends it."""
-        assert self._link is not None, "the sidecar's stdio was taken already"
+        assert self._link is not None, "its stdio was taken already"
         link, self._link = self._link, None
         return link
 
     async def start(self) -> None:
-        self._reap(kill=False)
-        await self._wait_until_ready(self._spawn())
+        self._reap()
+        await _wait_until_ready(self._spawn())
         record = (self._home.runtime / "daemon-v1.json").read_text(encoding="utf-8")
         self._endpoint = _endpoint_of(json.loads(record))
 
@@ -214,20 +188,13 @@ class ProcessDaemon:
         _, hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (hard if bytes_max is None else bytes_max, hard))
 
-    def _command(self, ready_end: int) -> list[str]:
-        return [
-            str(Path(sys.executable).with_name("holdfastd")),
-            *("--state", str(self._home.state)),
-            *("--runtime", str(self._home.runtime)),
-            *("--ready-fd", str(ready_end)),
-            "--tcp",
-            *(["--stdio"] if self._stdio else []),
-        ]
-
     def _spawn(self) -> int:
         """Start the process; give the descriptor it says on that it is ready."""
         ready, ready_end = os.pipe()
-        theirs, self._link = self._pipes()
+        if self._stdio:
+            theirs, self._link = _stdio_pipes()
+        else:
+            theirs = (os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_WRONLY))
         errors = os.open(self._home.path / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             self._process = subprocess.Popen(
@@ -244,35 +211,45 @@ class ProcessDaemon:
                 os.close(descriptor)
         return ready
 
-    def _pipes(self) -> tuple[tuple[int, int], Link | None]:
-        """Give the daemon's stdin and stdout, and our ends of them."""
-        if not self._stdio:
-            return (os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_WRONLY)), None
-        their_in, our_out = os.pipe()
-        our_in, their_out = os.pipe()
-        return (their_in, their_out), pipes(our_in, our_out)
+    def _command(self, ready_end: int) -> list[str]:
+        flags = ["--stdio"] if self._stdio else []
+        return [
+            str(Path(sys.executable).with_name("holdfastd")),
+            *("--state", str(self._home.state)),
+            *("--runtime", str(self._home.runtime)),
+            *("--ready-fd", str(ready_end)),
+            "--tcp",
+            *flags,
+        ]
 
-    async def _wait_until_ready(self, ready: int) -> None:
-        link = pipes(ready, os.open(os.devnull, os.O_WRONLY))
-        try:
-            with anyio.fail_after(START_S_MAX):
-                line = b""
-                while not line.endswith(b"\n"):
-                    piece = await link.read()
-                    assert piece, "the daemon ended before it was ready"
-                    line += piece
-        finally:
-            link.close()
-
-    def _reap(self, *, kill: bool) -> None:
+    def _reap(self) -> None:
+        """Wait for a process that was ended, and let go of its pipes."""
         if self._process is not None:
-            if kill:
-                self._process.kill()
             self._process.wait(START_S_MAX)
             self._process = None
         if self._link is not None:
             self._link.close()
             self._link = None
+
+
+def _stdio_pipes() -> tuple[tuple[int, int], Link]:
+    """Give a sidecar's stdin and stdout, and its parent's ends of them."""
+    their_in, our_out = os.pipe()
+    our_in, their_out = os.pipe()
+    return (their_in, their_out), pipes(our_in, our_out)
+
+
+async def _wait_until_ready(ready: int) -> None:
+    link = pipes(ready, os.open(os.devnull, os.O_WRONLY))
+    try:
+        with anyio.fail_after(START_S_MAX):
+            line = b""
+            while not line.endswith(b"\n"):
+                piece = await link.read()
+                assert piece, "the daemon ended before it was ready"
+                line += piece
+    finally:
+        link.close()
 
 
 def _endpoint_of(record: Record) -> Endpoint:

@@ -6,7 +6,6 @@ Reads only when asked to: a client that does not read is a slow client, and noth
 import os
 import socket
 from collections.abc import Callable
-from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -102,8 +101,3 @@ def _connect(connected: socket.socket, address: str | tuple[str, int], *, slow: 
         raise
     connected.setblocking(False)
     return Link(connected.fileno(), connected.fileno(), connected.close)
-
-
-def is_listening(path: str) -> bool:
-    """Tell whether somebody could be reached at a unix socket."""
-    return Path(path).is_socket()

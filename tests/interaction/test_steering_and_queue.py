@@ -1,4 +1,4 @@
-"""Prompts while a run goes on: steer, interrupt, queue, and the queue in everybody's hands (design.md section 4).
+"""Prompts while a run goes on: steer, interrupt, and the queue in everybody's hands (design.md section 4).
 
 The recorder is the offline model and keeps what it was asked: what a model is shown, and in which order.
 """
@@ -79,7 +79,8 @@ async def test_several_steer_in_the_order_they_came_from_whomever(home, recorder
         assert await queued(ann, session) == []
 
 
-async def test_a_steering_prompt_comes_between_two_steps_of_a_script(home, recorder):
+@pytest.mark.usefixtures("recorder")
+async def test_a_steering_prompt_comes_between_two_steps_of_a_script(home):
     """The latest prompt decides: what the script would have done next does not happen."""
     async with resident(home) as daemon:
         ann, session, asked = await begin_asking(daemon, home, calling(shell("echo x >> ran")))
@@ -118,7 +119,8 @@ async def test_a_steering_prompt_on_an_idle_session_is_a_prompt(home):
         assert (await ann.end())["type"] == "run_completed"
 
 
-async def test_a_steering_prompt_can_be_waited_for_and_ends_with_the_run_that_carried_it(home, recorder):
+@pytest.mark.usefixtures("recorder")
+async def test_a_steering_prompt_can_be_waited_for_and_ends_with_the_run_that_carried_it(home):
     async with resident(home) as daemon:
         ann, session, asked = await begin_asking(daemon, home)
         await ann.prompt(session, "say steered", promptId="s", delivery="steer")
@@ -134,7 +136,8 @@ async def test_a_steering_prompt_can_be_waited_for_and_ends_with_the_run_that_ca
         assert await ann.call("session/wait", **wait) == waited, "also afterwards"
 
 
-async def test_a_steering_prompt_goes_with_a_cancelled_run_to_the_next(home, recorder):
+@pytest.mark.usefixtures("recorder")
+async def test_a_steering_prompt_goes_with_a_cancelled_run_to_the_next(home):
     async with resident(home) as daemon:
         ann, session, _ = await begin_asking(daemon, home)
         await ann.prompt(session, "say queued", promptId="queued")
@@ -291,7 +294,8 @@ async def test_a_waiting_prompt_is_changed_moved_and_removed_and_everybody_sees_
             ("d", "say d"),
             ("a", "say changed"),
         ]
-        assert (listed["held"], listed["head"]) == (False, cat.events[-1]["seq"] + 1)
+        head = (await cat.call("session/get", sessionId=session))["session"]["head"]
+        assert (listed["held"], listed["head"]) == (False, head)
         await ann.call("session/cancel", sessionId=session)
         await cat.event("run_cancelled")
         for name, said in (("c", "c2"), ("d", "d"), ("a", "changed")):
@@ -439,7 +443,8 @@ async def test_the_same_prompt_with_another_delivery_is_still_one(home):
         assert [(await ann.end())["type"] for _ in range(2)] == ["run_cancelled", "run_completed"]
 
 
-async def test_a_delivered_prompt_sent_again_enters_no_second_time(home, recorder):
+@pytest.mark.usefixtures("recorder")
+async def test_a_delivered_prompt_sent_again_enters_no_second_time(home):
     async with resident(home) as daemon:
         ann, session, asked = await begin_asking(daemon, home)
         first = await ann.prompt(session, "say steered", promptId="s", delivery="steer")
@@ -476,9 +481,6 @@ async def test_a_held_queue_is_shown_as_held_and_goes_on_when_continued(home):
         await ann.call("session/continue", sessionId=session)
         assert (await ann.event("run_started"))["continues"] == "r1"
         await ann.end()
-        snapshot = (await ann.call("session/get", sessionId=session))["snapshot"]
-        if snapshot["status"] == "idle" and snapshot.get("held"):
-            pytest.fail("the continued run failed as well, and the queue is held again")
         for name in ("steer", "queue"):
             assert (await ann.event("run_started"))["promptId"] == name
             await ann.end()

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
+import pytest
 from anyio.from_thread import start_blocking_portal
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from journal_world import check_log, limits, notice
@@ -349,4 +350,10 @@ class Model(RuleBasedStateMachine):
 
 
 TestJournalModel = Model.TestCase
-TestJournalModel.settings = settings(max_examples=EXAMPLES, stateful_step_count=25, deadline=None)
+TestJournalModel.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=25,
+    deadline=None,
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+)
+TestJournalModel.pytestmark = pytest.mark.timeout(400)  # A failing history is made short before it is shown.

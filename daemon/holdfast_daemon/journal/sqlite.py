@@ -200,6 +200,12 @@ class SQLiteStore:
                 " WHERE key = ?",
                 (session,),
             )
+            # Its id stays taken; asking for it again must not be answered with what is gone.
+            self._writer.execute(
+                "DELETE FROM keys WHERE scope = ? AND client = '' AND key ="
+                " (SELECT session FROM sessions WHERE sessions.key = ?)",
+                (DAEMON_SCOPE, session),
+            )
             self._append(session, (), changes)
 
     def purge(self, session: SessionKey, rows_max: int) -> bool:

@@ -58,7 +58,7 @@ class StateDir:
                     f"{self.path} is on a network file system ({file_system}); locks do not hold there."
                     " Set HOLDFAST_HOME or --state to a local directory."
                 )
-            self._lock = self._acquire()
+            self._lock = hold_lock(self.path / "daemon.lock")
         except OSError as error:
             raise StateDirError(f"Cannot use {self.path}: {error.strerror}") from error
         return self
@@ -70,18 +70,24 @@ class StateDir:
             os.close(self._lock)  # The kernel drops the lock; the file stays, nobody depends on it.
             self._lock = None
 
-    def _acquire(self) -> int:
-        path = self.path / "daemon.lock"
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(lock)
-            raise StateInUse(f"Another daemon (pid {holder}) uses {self.path}.") from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
-        return lock
+
+def hold_lock(path: Path) -> int:
+    """Take a lock file for this process's life; give its descriptor, which holds the lock while it is open.
+
+    Raises:
+        StateInUse: another daemon holds it; the message names its pid.
+        OSError: the file cannot be opened.
+    """
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(lock)
+        raise StateInUse(f"Another daemon (pid {holder}) uses {path.parent}.") from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+    return lock
 
 
 def check_private(path: Path) -> None:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from holdfast_daemon.methods.services import Caller, Reply, Services
+from holdfast_protocol.errors import Conflict
 from holdfast_protocol.methods.connection import ServerInfo
 from holdfast_protocol.methods.daemon import (
     DaemonDrainParams,
@@ -52,6 +53,8 @@ async def status(services: Services, _caller: Caller, _params: DaemonStatusParam
 
 async def drain(services: Services, _caller: Caller, params: DaemonDrainParams) -> Reply:
     """Answer `daemon/drain`; the daemon may exit only after the answer."""
+    if services.lifecycle.state == "stopping":
+        raise Conflict("The daemon is stopping; that cannot be taken back.", resource="daemon")
     services.runs.draining = not params.cancel
     if params.cancel:
         services.registry.go_on()

@@ -42,13 +42,13 @@ async def create(services: Services, caller: Caller, params: SessionCreateParams
     if params.session_id is not None:
         digest = digest_of(params, "session_id")
         keys += (Idempotency(client="", method="session/create", key=params.session_id, digest=digest),)
-    async with services.in_flight.alone(keys):
+    session_id = params.session_id or f"s-{token_hex(8)}"
+    async with services.registry.claimed(session_id), services.in_flight.alone(keys):
         known = await remembered(services.journal, keys, SessionCreateResult)
         if known is not None:
             return known
         started = _started(services, params)
         env = allowed_environment(params.env, services.config.sessions.env_bytes_max)
-        session_id = params.session_id or f"s-{token_hex(8)}"
         result = await to_the_end(services.registry.create(session_id, started, env, keys))
     return Reply(result, lambda: services.registry.announce(session_id))
 
@@ -94,7 +94,7 @@ async def close(services: Services, caller: Caller, params: SessionCloseParams) 
 async def delete(services: Services, caller: Caller, params: SessionDeleteParams) -> SessionDeleteResult:
     """Answer `session/delete`."""
     keys = key_of(caller.client_id, "session/delete", params, params.key)
-    async with services.in_flight.alone(keys):
+    async with services.registry.claimed(params.session_id), services.in_flight.alone(keys):
         known = await remembered(services.journal, keys, SessionDeleteResult)
         if known is not None:
             return known

@@ -111,6 +111,7 @@ class Peer(asyncio.Protocol):
         principal: who is there; None before that is known.
         initialized: whether `initialize` was accepted.
         requests: how many were received.
+        last_answered: set when the peer sends no more and its last calls were answered.
         lost: set when the connection is gone.
     """
 
@@ -125,6 +126,7 @@ class Peer(asyncio.Protocol):
         self.principal = principal
         self.initialized = False
         self.requests = 0
+        self.last_answered = anyio.Event()
         self.lost = anyio.Event()
         self.paused = False
         self._service = service
@@ -143,6 +145,7 @@ class Peer(asyncio.Protocol):
         self._calls: dict[Id, _Call] = {}
         self._unbegun = 0  # Calls that were read, and whose tasks have not had their first turn.
         self._reading_paused = False
+        self._input_ended = False  # The peer sends no more; its last calls are being answered.
 
     @property
     def framing(self) -> Framing:
@@ -186,18 +189,36 @@ class Peer(asyncio.Protocol):
             self._service.resumed(self)
 
     def eof_received(self) -> bool:
-        """Close when the peer has sent its last; what is under way and may go on does."""
-        return False
+        """The peer has sent its last: answer what it asked, within bounds, then close.
+
+        Returns:
+            Whether the transport is to stay open for the answers.
+        """
+        self._connection.close()
+        if not self._calls:
+            self.last_answered.set()
+            return False
+        self._input_ended = True
+        asyncio.get_running_loop().call_later(self._limits.last_answers_timeout_s, self._end_input)
+        return True
+
+    def _end_input(self) -> None:
+        """The last calls are answered, or their time is over."""
+        self.last_answered.set()
+        self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything; calls that only look are cancelled."""
         del exc
+        if self.lost.is_set():
+            return
         self._transport = None
         self._connection.close()
         self._end_handshake()
         for call in list(self._calls.values()):
             if not self._service.survives(call.method):
                 call.scope.cancel()
+        self.last_answered.set()
         self.lost.set()
         self._service.closed(self)
 
@@ -317,6 +338,8 @@ class Peer(asyncio.Protocol):
         self.write(frame)
         if after is not None:
             after()
+        if self._input_ended and not self._calls:
+            self._end_input()
 
     def _encode(self, request_id: Id, answer: Answer) -> tuple[bytes, Callable[[], None] | None]:
         try:

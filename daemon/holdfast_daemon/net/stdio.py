@@ -6,14 +6,30 @@ child process can write into the protocol.
 
 import asyncio
 import os
+import stat
 from typing import Any
 
 from holdfast_daemon.config import NetLimits
 from holdfast_daemon.net.peer import Peer
 
 
+class StdioError(Exception):
+    """Stdin or stdout is nothing a client can be on the other side of."""
+
+
 def take_stdio() -> tuple[int, int]:
-    """Give private copies of stdin and stdout, and close the door behind them."""
+    """Give private copies of stdin and stdout, and close the door behind them.
+
+    Raises:
+        StdioError: one is closed, or a plain file.
+    """
+    for descriptor, name in ((0, "stdin"), (1, "stdout")):
+        try:
+            mode = os.fstat(descriptor).st_mode
+        except OSError:
+            raise StdioError(f"{name} is closed") from None
+        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)):
+            raise StdioError(f"{name} is neither a pipe, a socket nor a terminal")
     reading, writing = os.dup(0), os.dup(1)
     os.set_inheritable(reading, False)
     os.set_inheritable(writing, False)
@@ -37,9 +53,9 @@ class _WriteSide(asyncio.BaseProtocol):
         self._peer.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The reader of our output is gone: the read side ends the connection."""
-        del exc
+        """All is written, or nobody takes it any more: the connection is over."""
         self._peer.abort()
+        self._peer.connection_lost(exc)
 
 
 class PipePair:
@@ -90,8 +106,14 @@ class _ReadSide(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._peer.data_received(data)
 
+    def eof_received(self) -> None:
+        """The parent sends no more: the connection ends when its last calls are answered."""
+        if not self._peer.eof_received():
+            self._peer.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self._peer.connection_lost(exc)
+        if exc is not None:
+            self._peer.abort()
 
 
 async def serve_stdio(peer: Peer, descriptors: tuple[int, int], limits: NetLimits) -> None:

@@ -46,6 +46,7 @@ class Command(Generic[T]):
     Attributes:
         by: the client's id.
         keys: idempotency keys the result is remembered under.
+        number: of a prompt, its place among the session's admissions; 0 for other commands.
         begun: it is being carried out.
         abandoned: the caller no longer waits, and it had not begun: it never will.
     """
@@ -53,6 +54,7 @@ class Command(Generic[T]):
     def __init__(self, by: str, keys: tuple[Idempotency, ...] = ()) -> None:
         self.by = by
         self.keys = keys
+        self.number = 0
         self.begun = False
         self.abandoned = False
         self._done = anyio.Event()
@@ -234,7 +236,8 @@ class Inbox:
     def __init__(self) -> None:
         self._items: deque[Inbound] = deque()
         self._arrived = anyio.Event()
-        self.admitting_now = False  # Set by the session's task while it carries out a prompt.
+        self._admissions = 0
+        self.admitting_now = 0  # The number of the prompt the session's task is carrying out, if it is one.
 
     def submit(self, command: Command[Any]) -> None:
         """Put a client's command behind the others.
@@ -244,6 +247,9 @@ class Inbox:
         """
         if len(self._items) >= INBOX_MAX:
             raise Overloaded("The session has too much to do.", limit="inbox_max", limit_value=INBOX_MAX)
+        if isinstance(command, Prompt | Continue):
+            self._admissions += 1
+            command.number = self._admissions
         self.post(command)  # pyright: ignore[reportArgumentType] - clients submit what is in the union
 
     def post(self, item: Inbound) -> None:
@@ -255,10 +261,10 @@ class Inbox:
         return len(self._items)
 
     @property
-    def admitting(self) -> bool:
-        """Whether a prompt waits here, or is just being admitted."""
-        waiting = any(isinstance(item, Prompt | Continue) and not item.abandoned for item in self._items)
-        return waiting or self.admitting_now
+    def last_admission(self) -> int:
+        """The number of the newest prompt that waits here or is just being admitted; 0 if there is none."""
+        waiting = (item.number for item in self._items if isinstance(item, Prompt | Continue))
+        return max((*waiting, self.admitting_now))
 
     async def next(self) -> Inbound:
         """Take the oldest; waits for one."""

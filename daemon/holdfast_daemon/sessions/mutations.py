@@ -213,7 +213,21 @@ class Mutations:
 
     # Runs ----------------------------------------------------------------------------------------------
 
+    async def _check_new(self, prompt_id: str | None) -> None:
+        """Refuse an id that the log has and no key: a fork begins with its source's prompts, not its keys.
+
+        Raises:
+            IdempotencyConflict: naming the prompt.
+        """
+        if prompt_id is None:
+            return
+        if await self._journal.query(self._journal.store.find_prompt_status, self._log.key, prompt_id):
+            raise IdempotencyConflict(
+                "The session has a prompt of this id.", resource="session/prompt", id=prompt_id
+            )
+
     async def _prompt(self, command: Prompt, tasks: TaskGroup) -> None:
+        await self._check_new(command.prompt_id)
         admission = prompts.admit(
             self._view,
             command,
@@ -230,9 +244,10 @@ class Mutations:
                 position=admission.position,
             )
 
-        seq = await self._admit(admission, self._remember(command, result), tasks)
+        rows = self._remember(command, result)
+        seq = await self._admit(admission, rows, tasks, command.number)
         if command.delivery == "interrupt" and admission.started is None:
-            self._slot.cancel(by=command.by, run_id=None, tool_call_id=None, admitting=False)
+            self._slot.cancel(by=command.by, run_id=None, tool_call_id=None)
         command.finish(result(seq))
 
     async def _continue(self, command: Continue, tasks: TaskGroup) -> None:
@@ -244,9 +259,12 @@ class Mutations:
             assert admission.started is not None
             return SessionContinueResult(run_id=admission.started.run_id or "", seq=seq)
 
-        command.finish(result(await self._admit(admission, self._remember(command, result), tasks)))
+        rows = self._remember(command, result)
+        command.finish(result(await self._admit(admission, rows, tasks, command.number)))
 
-    async def _admit(self, admission: Admission, rows: Rows | None, tasks: TaskGroup) -> int:
+    async def _admit(
+        self, admission: Admission, rows: Rows | None, tasks: TaskGroup, number: int | None = None
+    ) -> int:
         """Commit an admission and start the run it starts; give the seq that is durable by then."""
         if admission.started is None:
             self._runs.check_serving()
@@ -254,7 +272,7 @@ class Mutations:
         self._runs.check_room()
         assert self._view.settings is not None
         driver = self._driver(admission.started)
-        self._slot.reserve(driver)
+        self._slot.reserve(driver, number)
         try:
             seq = await self._journal.commit(self._log, *admission.group, rows=rows)
         except BaseException:
@@ -378,5 +396,5 @@ class Mutations:
         command.finish(None)
 
     async def _end_run(self, by: str) -> None:
-        self._slot.cancel(by=by, run_id=None, tool_call_id=None, admitting=False)
+        self._slot.cancel(by=by, run_id=None, tool_call_id=None)
         await self._slot.freed()

@@ -72,7 +72,7 @@ class Registry:
         self._hub = hub
         self._limits = limits
         self._live: dict[str, Session] = {}  # Least recently used first.
-        self._loading: dict[str, anyio.Event] = {}
+        self._claims: dict[str, anyio.Event] = {}  # Sessions being made, loaded or deleted, by one task each.
         self._tasks: TaskGroup | None = None
 
     @asynccontextmanager
@@ -112,13 +112,12 @@ class Registry:
         """
         while True:
             session = self._live.get(session_id)
-            if session is not None and not session.gone:
+            if session is not None and session.usable:
                 self._live[session_id] = self._live.pop(session_id)
                 return session
-            loading = self._loading.get(session_id)
-            if loading is None:
-                return await self._load(session_id)
-            await loading.wait()
+            async with self.claimed(session_id):
+                if self._live.get(session_id) is None:
+                    return await self._load(session_id)
 
     async def submit(self, session_id: str, command: Command[T]) -> T:
         """Have a session carry out a command.
@@ -177,7 +176,7 @@ class Registry:
         env: dict[str, str],
         keys: tuple[Idempotency, ...],
     ) -> SessionCreateResult:
-        """Make a session; durable when it returns.
+        """Make a session whose id the caller has claimed; durable when it returns.
 
         Raises:
             Conflict: the id is taken.
@@ -233,6 +232,17 @@ class Registry:
         upto = source.log.head if at_seq is None else at_seq
         if upto > source.log.head:
             raise source.log.cursor_invalid("There is no such event.", path="$.at")
+        async with self.claimed(session_id):
+            return await self._fork(source, session_id, upto, title, keys)
+
+    async def _fork(
+        self,
+        source: Session,
+        session_id: str,
+        upto: int,
+        title: str | None,
+        keys: tuple[Idempotency, ...],
+    ) -> SessionCreateResult:
         await self._check_free(session_id)
         info = source.info()
         epoch, at = token_hex(8), self._journal.now()
@@ -248,7 +258,11 @@ class Registry:
         )
         store = self._journal.store
         key = await self._journal.execute(store.create_session, new, Append(0, (), ()), copying=True)
-        view = await self._copy(source, key, upto)
+        try:
+            view = await self._copy(source, key, upto)
+        except (NotFound, StorageUnavailable):
+            await self._purge(key)  # The id is free again.
+            raise
         origin = events.Origin(session_id=source.id, epoch=source.log.epoch, seq=upto)
         closing = closing_events(view, "forked")
         forked = events.SessionUpdated(title=title, forked_from=origin)
@@ -270,14 +284,14 @@ class Registry:
         return result
 
     async def delete(self, session_id: str, by: str, keys: tuple[Idempotency, ...]) -> None:
-        """Remove a session and its log for good.
+        """Remove a session, which the caller has claimed, and its log for good.
 
         Raises:
             NotFound: there is none.
             StorageUnavailable: it is still there.
         """
-        session = await self.get(session_id)
-        await self.submit(session_id, Delete(by))
+        session = self._live.get(session_id) or await self._load(session_id)
+        await session.submit(Delete(by))
         at = self._journal.now()
         remembered = _remember(keys, SessionDeleteResult(), at)
         await self._journal.execute(self._journal.store.mark_deleted, session.log.key, remembered)
@@ -304,6 +318,8 @@ class Registry:
             page = await self._journal.read(
                 source.log, position, upto=upto, limit=_PAGE_EVENTS, bytes_max=_PAGE_BYTES
             )
+            if not page.rows:
+                raise NotFound("The session was deleted meanwhile.", resource="session", id=source.id)
             changes: list[Change] = []
             for row in page.rows:
                 event = events.decode(row.body)
@@ -316,22 +332,36 @@ class Registry:
 
     async def _purge(self, key: int) -> None:
         """Remove a deleted session's rows, a few at a time so that others are not held up."""
-        while await self._journal.execute(self._journal.store.purge, key, _PURGE_ROWS):
-            pass
+        try:
+            while await self._journal.execute(self._journal.store.purge, key, _PURGE_ROWS):
+                pass
+        except StorageUnavailable:
+            _logger.exception("a deleted session's rows cannot be removed now; the next start goes on")
 
     # Loading -------------------------------------------------------------------------------------------
 
-    async def _load(self, session_id: str) -> Session:
-        loaded = self._loading[session_id] = anyio.Event()
+    @asynccontextmanager
+    async def claimed(self, session_id: str) -> AsyncGenerator[None]:
+        """Be the only one who makes, loads or deletes a session; waits while somebody else does.
+
+        Taken at a call's first turn, it also makes later calls of the same connection wait behind it.
+        """
+        while (held := self._claims.get(session_id)) is not None:
+            await held.wait()
+        done = self._claims[session_id] = anyio.Event()
         try:
-            row = await self._journal.query(self._journal.store.find_session, session_id)
-            if row is None or row.state != "active":
-                raise NotFound("No such session.", resource="session", id=session_id)
-            view = await self._fold(row)
-            session = self._enter(row, view)
+            yield
         finally:
-            del self._loading[session_id]
-            loaded.set()
+            del self._claims[session_id]
+            done.set()
+
+    async def _load(self, session_id: str) -> Session:
+        """Bring a session into memory; the caller has claimed it."""
+        row = await self._journal.query(self._journal.store.find_session, session_id)
+        if row is None or row.state != "active":
+            raise NotFound("No such session.", resource="session", id=session_id)
+        session = self._enter(row, await self._fold(row))
+        view = session.view
         if view.run is not None or view.queue:
             session.recover("daemon_restarted")
         return session

@@ -24,7 +24,8 @@ class RunSlot:
         self._runs = runs
         self._on_ended = on_ended
         self._driver: Driver | None = None
-        self._cancel_next: str | None = None
+        self._over = False  # Its terminal event is in the log; it only has to let go of the slot.
+        self._cancel_next: tuple[str, int] | None = None  # By whom, and the last prompt it is about.
         self._free = anyio.Event()
 
     @property
@@ -32,13 +33,19 @@ class RunSlot:
         """Whether a run is active or being started."""
         return self._driver is not None
 
-    def reserve(self, driver: Driver) -> None:
-        """Take the slot before the run's start is committed, so that a cancel meanwhile finds it."""
+    def reserve(self, driver: Driver, number: int | None = None) -> None:
+        """Take the slot before the run's start is committed, so that a cancel meanwhile finds it.
+
+        Args:
+            driver: of the run.
+            number: the number of the prompt that starts it; None if it comes out of the queue.
+        """
         assert self._driver is None
         self._driver = driver
+        self._over = False
         self._runs.started()
-        if self._cancel_next is not None:
-            driver.cancel(self._cancel_next)
+        if self._cancel_next is not None and number is not None and number <= self._cancel_next[1]:
+            driver.cancel(self._cancel_next[0])
             self._cancel_next = None
 
     def release(self) -> None:
@@ -53,13 +60,17 @@ class RunSlot:
         assert self._driver is not None
         tasks.start_soon(self._drive, self._driver, load_history)
 
+    def over(self) -> None:
+        """Say that the run's end is in the log: from now on there is nothing to cancel."""
+        self._over = True
+
     async def freed(self) -> None:
         """Wait until no run is active."""
         while self._driver is not None:
             await self._free.wait()
 
     def cancel(
-        self, *, by: str, run_id: str | None, tool_call_id: str | None, admitting: bool
+        self, *, by: str, run_id: str | None, tool_call_id: str | None, admitting: int = 0
     ) -> SessionCancelResult:
         """Cancel what runs. Acts now, waits for nothing.
 
@@ -67,13 +78,14 @@ class RunSlot:
             by: the client's id.
             run_id: only this run; another or none is left alone.
             tool_call_id: only this call of it.
-            admitting: a prompt is on its way to a run: without a `run_id`, it is the one that is meant.
+            admitting: the number of the newest prompt on its way to a run, 0 for none: without a `run_id`,
+                the first of those that starts one is meant.
         """
         driver = self._driver
-        if driver is None:
+        if driver is None or self._over:
             if run_id is not None or not admitting:
                 return SessionCancelResult(cancelled=False)
-            self._cancel_next = by
+            self._cancel_next = (by, admitting)
             return SessionCancelResult(cancelled=True)
         if run_id is not None and run_id != driver.run_id:
             return SessionCancelResult(cancelled=False)
@@ -82,9 +94,10 @@ class RunSlot:
         driver.cancel(by)
         return SessionCancelResult(cancelled=True, run_id=driver.run_id)
 
-    def forget_cancel(self) -> None:
-        """No prompt is on its way any more: a cancel that waited for one has nothing to act on."""
-        self._cancel_next = None
+    def admitted(self, number: int) -> None:
+        """A prompt was carried out, or refused: a cancel that was about it and none after it is over."""
+        if self._cancel_next is not None and number >= self._cancel_next[1]:
+            self._cancel_next = None
 
     def interrupt(self, cause: str) -> None:
         """End the current run because the daemon or its disk stops."""

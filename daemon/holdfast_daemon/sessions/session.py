@@ -39,7 +39,7 @@ from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.sessions.run_slot import RunSlot
 from holdfast_daemon.tools.client_hosted import HostedTools
 from holdfast_protocol import events
-from holdfast_protocol.errors import InternalError, RpcError
+from holdfast_protocol.errors import Draining, InternalError, NotFound, RpcError
 from holdfast_protocol.methods.prompt import SessionCancelResult
 from holdfast_protocol.methods.session import SessionInfo, SessionsChangedParams
 from holdfast_protocol.view import Snapshot, View
@@ -136,6 +136,11 @@ class Session:
     # For anybody, without waiting ----------------------------------------------------------------------
 
     @property
+    def usable(self) -> bool:
+        """Whether it is still this object that serves the session."""
+        return not self.gone and not self.view.ended
+
+    @property
     def running(self) -> bool:
         """Whether a run is active or being started."""
         return self._slot.busy
@@ -143,7 +148,7 @@ class Session:
     @property
     def idle(self) -> bool:
         """Whether it could be unloaded: nothing runs, waits, is being written, is listened to or hosted."""
-        busy = self._slot.busy or self._working or len(self._inbox) or self.log.uncommitted_bytes
+        busy = self._slot.busy or self._working or len(self._inbox) or self.log.unsettled
         used = self.channel.subscriptions or self.hosted.tools
         return not busy and not used and self.log.halted is None
 
@@ -178,7 +183,7 @@ class Session:
         if clear_queue:
             self._inbox.post(ClearQueue(by))
         return self._slot.cancel(
-            by=by, run_id=run_id, tool_call_id=tool_call_id, admitting=self._inbox.admitting
+            by=by, run_id=run_id, tool_call_id=tool_call_id, admitting=self._inbox.last_admission
         )
 
     def interrupt(self, cause: str) -> None:
@@ -250,6 +255,7 @@ class Session:
         if isinstance(event, events.RequestResolved):
             self.permissions.resolved(event)
         if isinstance(event, _TERMINAL):
+            self._slot.over()
             self._checkpoint()
 
     def _checkpoint(self) -> None:
@@ -271,8 +277,15 @@ class Session:
                 tasks.cancel_scope.cancel()  # No run is left, but perhaps requests whose time runs out.
         finally:
             self.gone = True
+            self._run_over.set()  # Who waits for a run looks the session up again.
             for command in self._inbox.drain():
-                command.fail(InternalError("The session was unloaded.", retryable=True))
+                command.fail(self._no_more())
+
+    def _no_more(self) -> RpcError:
+        """Say to who still waits why nothing comes: the session was deleted, or the daemon stops."""
+        if self.view.ended:
+            return NotFound("No such session.", resource="session", id=self.id)
+        return Draining("The daemon is stopping.")
 
     async def _serve(self, tasks: anyio.abc.TaskGroup) -> None:
         while not self.gone:
@@ -282,15 +295,15 @@ class Session:
             self._working = True
             await self._carry_out(item, tasks)
             self._working = False
-            if not self._inbox.admitting:
-                self._slot.forget_cancel()
+            if isinstance(item, Prompt | Continue):
+                self._slot.admitted(item.number)
 
     async def _carry_out(self, item: Inbound, tasks: anyio.abc.TaskGroup) -> None:
         if isinstance(item, Command):
             if item.abandoned:
                 return
             item.begun = True
-        self._inbox.admitting_now = isinstance(item, Prompt | Continue)
+        self._inbox.admitting_now = item.number if isinstance(item, Prompt | Continue) else 0
         error: RpcError
         try:
             await self._mutations.carry_out(item, tasks)
@@ -304,7 +317,7 @@ class Session:
             self.gone = isinstance(item, Delete)
             return
         finally:
-            self._inbox.admitting_now = False
+            self._inbox.admitting_now = 0
         if isinstance(item, Command):
             item.fail(error)
 
@@ -331,4 +344,5 @@ class Session:
         """Let go of memory: the registry forgets an idle session."""
         assert self.idle
         self.gone = True
+        self._run_over.set()  # Who waits for a run looks the session up again.
         self._inbox.post(Recover("unloaded"))  # Wakes the task, which sees that the session is gone.

@@ -30,6 +30,9 @@ from holdfast_protocol.events import ErrorInfo, Json
 BAD_INPUTS_MAX: Final = 3
 """A model that writes input that is not JSON is told so; after this many times the run fails."""
 
+_PIECE_CHARACTERS_MAX: Final = 16 * 1024
+"""A tool may give its output in one go; in the log it comes in pieces like a model's."""
+
 _CANCELLED: Final = ErrorInfo(kind="cancelled", message="The call was cancelled by the user.")
 
 _PARTIAL_CHARACTERS_MAX: Final = 64 * 1024
@@ -358,13 +361,13 @@ class ToolCalls:
 
     async def _output(self, call: _OpenCall, text: str) -> None:
         text = self._redactor.feed(call.call.tool_call_id, text)
-        if not text:
-            return
-        await self._log.emit(
-            events.ToolOutput, tool_call_id=call.call.tool_call_id, offset=call.length, text=text
-        )
-        call.parts.append(text)
-        call.length += len(text)
+        for start in range(0, len(text), _PIECE_CHARACTERS_MAX):
+            piece = text[start : start + _PIECE_CHARACTERS_MAX]
+            await self._log.emit(
+                events.ToolOutput, tool_call_id=call.call.tool_call_id, offset=call.length, text=piece
+            )
+            call.parts.append(piece)
+            call.length += len(piece)
 
     async def _end(self, call: _OpenCall, *outcome: events.Event) -> None:
         self._open.pop(call.call.tool_call_id, None)  # From here on the outcome is queued.

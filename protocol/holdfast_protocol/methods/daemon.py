@@ -168,6 +168,7 @@ METHODS: tuple[Method, ...] = (
         direction="call",
         params=DaemonDrainParams,
         result=DaemonDrainResult,
+        errors=("conflict",),
         summary="Finish what runs, take nothing new, then exit.",
     ),
     Method(

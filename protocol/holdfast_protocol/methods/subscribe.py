@@ -73,7 +73,7 @@ class SessionReadParams(WireStruct, frozen=True, kw_only=True):
 
     session_id: Identifier
     after: Seq | None = None
-    before: Seq | None = None
+    before: Annotated[int, Meta(ge=1)] | None = None
     limit: Annotated[int, Meta(ge=1, le=READ_EVENTS_MAX)] = 200
     types: EventTypes | None = None
     run_id: Identifier | None = None

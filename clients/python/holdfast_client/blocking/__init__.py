@@ -7,6 +7,7 @@
 Reading order: `twin` (how a method is made), `client`, `session`, `streams`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import ParamSpec
 
@@ -51,6 +52,7 @@ P = ParamSpec("P")
 
 
 def _twin_of(connect: Callable[P, aio.Client]) -> Callable[P, Client]:
+    @functools.wraps(connect)
     def call(*args: P.args, **kwargs: P.kwargs) -> Client:
         return Client(lambda: connect(*args, **kwargs))
 
@@ -58,4 +60,3 @@ def _twin_of(connect: Callable[P, aio.Client]) -> Callable[P, Client]:
 
 
 connect = _twin_of(aio.connect)
-connect.__doc__ = aio.connect.__doc__
