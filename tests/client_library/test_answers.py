@@ -189,6 +189,18 @@ async def test_a_dialog_survives_a_lost_connection(home: Home):
         assert len(asked) == 1
 
 
+async def test_after_a_lost_connection_a_client_is_here_before_its_prompts_are(home: Home):
+    async with daemon_in(home):
+        route = Cuttable(home)
+        async with aio.connect(route=route, answer=allow) as client:
+            session = await client.create_session(str(home.work), unattended="fail")
+            with anyio.fail_after(WAIT_S):
+                for _ in range(30):
+                    route.cut()
+                    assert (await session.run(WRITE)).status == "completed"
+        assert route.dialled == 31
+
+
 async def test_an_answer_given_while_the_daemon_is_away_counts_when_it_is_back(home: Home):
     opened, decided = anyio.Event(), anyio.Event()
 

@@ -31,7 +31,7 @@ TWINS = [
     (
         aio.EventStream,
         blocking.EventStream,
-        {"fill", "finish", "needs_page", "is_live", "is_ended", "receive_nowait", "receive_some"},
+        {"fill", "finish", "resume", "needs_page", "is_live", "is_ended", "receive_nowait", "receive_some"},
     ),
 ]
 

@@ -232,3 +232,29 @@ async def test_a_daemon_that_hangs_up_on_every_connection_is_given_up_in_time():
         await daemon.send_bytes(b"}\n")
         with anyio.fail_after(WAIT_S), pytest.raises(ConnectionLost):
             await client.rpc.model_list()
+
+
+async def test_on_a_new_connection_tools_and_presence_come_before_what_is_sent_again():
+    async def ping() -> str:
+        """Ping."""
+        return "pong"
+
+    async with fake_daemon() as daemon, client_of_fake(daemon, answer=lambda _ask: "allow") as client:
+        daemon.append("s", notice())
+        daemon.answers["request/list"] = lambda _params: {"requests": []}
+        daemon.answers["tool/register"] = lambda params: {"registered": len(params["tools"])}
+        daemon.answers["session/prompt"] = lambda _params: UNANSWERED
+        session = client.session("s")
+        with anyio.fail_after(WAIT_S):
+            await session.host_tools({"ping": ping})
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(session.prompt, "say hi")
+                await daemon.received_enough("session/prompt")
+                await daemon.send_bytes(b"}\n")
+                await daemon.received_enough("session/prompt", 2)
+                tasks.cancel_scope.cancel()
+        methods = [method for method, _params in daemon.received]
+        again = methods[methods.index("initialize", 1) :]
+        assert again[:4] == ["initialize", "tool/register", "session/subscribe", "session/prompt"]
+        first, second = daemon.calls("session/prompt")
+        assert first == second

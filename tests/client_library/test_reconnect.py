@@ -220,6 +220,36 @@ async def test_one_failed_reconnect_does_not_poison_later_calls(home: Home):
                 assert (await anext(stream)).seq == 2
 
 
+async def test_a_client_that_only_answers_and_hosts_is_back_when_the_daemon_is(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("holdfast_client.aio.keeper.TRY_AGAIN_S", 0.02)
+
+    async def ping() -> str:
+        """Ping."""
+        return "pong"
+
+    script = "script:\n  - call: {tool: ping, input: {}}\n  - text: Done.\n"
+    async with daemon_in(home):
+        route = Cuttable(home)
+        async with (
+            aio.connect(route=route, give_up_s=0.05, answer=lambda _ask: "allow") as passive,
+            client_of(home) as active,
+        ):
+            session = await passive.create_session(str(home.work))
+            await session.host_tools({"ping": ping})
+            route.refuse = True
+            route.cut()
+            with pytest.raises(ConnectionLost):
+                await session.get()
+            route.refuse = False
+            with anyio.fail_after(WAIT_S):
+                await passive.wait_connected()
+                result = await active.session(session.id).run(script)
+            (completed,) = [event for event in result.events if isinstance(event, events.ToolCallCompleted)]
+            assert completed.result[0].text == "pong"
+
+
 async def test_the_library_starts_the_daemon_again_if_it_may(home: Home):
     with ProcessDaemon(home) as daemon:
         await daemon.start()

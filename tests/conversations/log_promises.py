@@ -108,7 +108,11 @@ class _LogChecker:
         self._end(event, event["toolCallId"])
 
     def _tool_call_failed(self, event: Event) -> None:
-        self._end(event, event["toolCallId"])
+        name = event["toolCallId"]
+        if name in self._open or name in self._closed:
+            self._end(event, name)
+        else:  # It was refused: it need not have been started, and it has ended now.
+            self._closed.add(name)
         text = self._texts.get(event["toolCallId"], "")
         self._expect(event, text.endswith(event.get("partial", "")), "has not the output of its deltas")
 

@@ -9,7 +9,8 @@ from fakes.daemons import Daemon, ProcessDaemon
 from fakes.framings import FRAMINGS
 from fakes.home import Home
 from fakes.links import Link, connect_tcp, connect_unix
-from fakes.raw_client import RawClient, StreamChannel
+from fakes.raw_client import Channel, RawClient, StreamChannel
+from fakes.websocket import WebSocketChannel
 
 
 class Wire(NamedTuple):
@@ -18,14 +19,14 @@ class Wire(NamedTuple):
     On `stdio` the first client of each daemon is the sidecar's parent; further ones come in over TCP.
     """
 
-    transport: Literal["unix", "tcp", "stdio"]
+    transport: Literal["unix", "tcp", "stdio", "ws"]
     framing: str
 
     def __str__(self) -> str:
         return f"{self.transport}-{self.framing}"
 
 
-WIRES: Final = tuple(Wire(*pair) for pair in product(("unix", "tcp", "stdio"), FRAMINGS))
+WIRES: Final = (*(Wire(*pair) for pair in product(("unix", "tcp", "stdio"), FRAMINGS)), Wire("ws", "frames"))
 """A further transport takes its place here, and in `World.connect`."""
 
 
@@ -104,14 +105,13 @@ class World:
     def connect(self, name: str, *, slow: bool) -> tuple[Listener, bool]:
         """Connect a client; tell also whether its transport itself is the right to speak."""
         trusted = self._wire.transport == "stdio" and self._first is None
-        channel = StreamChannel(self._link(trusted=trusted, slow=slow), FRAMINGS[self._wire.framing]())
-        client = RawClient(channel, name)
+        client = RawClient(self._channel(trusted=trusted, slow=slow), name)
         self.clients.append(client)
         self.open[name] = listener = Listener(client)
         self._first = self._first or name
         if trusted:
             self._parent = client
-        return listener, trusted
+        return listener, trusted or self._wire.transport == "ws"
 
     def listener(self, name: str | None) -> Listener:
         """Give a client by its name; the first one if it is None."""
@@ -131,6 +131,12 @@ class World:
         """Close all connections."""
         for client in self.clients:
             client.close()
+
+    def _channel(self, *, trusted: bool, slow: bool) -> Channel:
+        if self._wire.transport == "ws":
+            endpoint = self._daemon.endpoint
+            return WebSocketChannel(connect_tcp(*endpoint.ws, slow=slow), *endpoint.ws, endpoint.token)
+        return StreamChannel(self._link(trusted=trusted, slow=slow), FRAMINGS[self._wire.framing]())
 
     def _link(self, *, trusted: bool, slow: bool) -> Link:
         endpoint = self._daemon.endpoint

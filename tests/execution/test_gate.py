@@ -154,7 +154,10 @@ def test_only_what_nothing_confines_takes_no_answer_for_good():
 
 names = st.sampled_from([*KIND_OF, "other_tool"])
 matches = st.one_of(st.none(), st.sampled_from(["a", "b"]))
-calls = st.builds(GateCall, names, st.sampled_from(KINDS), matches, hosted=st.booleans())
+calls = st.one_of(
+    st.builds(builtin, st.sampled_from(list(KIND_OF)), matches),
+    st.builds(hosted, names, st.sampled_from(KINDS), matches),
+)
 rules = st.lists(st.builds(StandingRule, st.sampled_from(["allow", "deny"]), names, matches), max_size=6)
 
 

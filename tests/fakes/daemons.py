@@ -31,6 +31,7 @@ class Endpoint(NamedTuple):
     token: str
     unix: str
     tcp: tuple[str, int]
+    ws: tuple[str, int]
 
 
 class Daemon(Protocol):
@@ -72,6 +73,7 @@ class InProcessDaemon:
             state_dir=str(home.state),
             runtime_dir=str(home.runtime),
             tcp=0,
+            ws=0,
             stdio=stdio,
         )
         self._tasks = tasks
@@ -219,6 +221,7 @@ class ProcessDaemon:
             *("--runtime", str(self._home.runtime)),
             *("--ready-fd", str(ready_end)),
             "--tcp",
+            "--ws",
             *flags,
         ]
 
@@ -255,5 +258,10 @@ async def _wait_until_ready(ready: int) -> None:
 def _endpoint_of(record: Record) -> Endpoint:
     assert record["unix"] is not None
     assert record["tcp"] is not None
-    host, port = record["tcp"]
-    return Endpoint(record["token"], record["unix"], (str(host), int(port)))
+    assert record["ws"] is not None
+    return Endpoint(record["token"], record["unix"], _address(record["tcp"]), _address(record["ws"]))
+
+
+def _address(pair: list[str | int]) -> tuple[str, int]:
+    host, port = pair
+    return str(host), int(port)

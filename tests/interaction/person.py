@@ -158,7 +158,7 @@ def text_content(text: str) -> list[dict[str, str]]:
 
 def script(*steps: dict[str, Any] | list[dict[str, Any]]) -> str:
     """Give a prompt that makes the offline model play these steps (docs/offline.md)."""
-    return "script:\n" + "\n".join(f"  - {json.dumps(step)}" for step in steps)
+    return "script:\n" + "\n".join(f"  - {json.dumps(step, ensure_ascii=False)}" for step in steps)
 
 
 def calling(*calls: tuple[str, dict[str, Any]]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ for n in $(seq 10); do ( setsid sh -c "trap '' TERM; ( echo up; exec sleep $mark
 wait
 sleep $mark
 """
-"""Fifty of five kinds: children, sessions of their own, double-forked ones, and two kinds that ignore TERM."""
+"""Fifty: children, sessions of their own, double-forked ones, and two kinds that ignore TERM."""
 
 
 def new_mark():
@@ -100,8 +100,7 @@ async def test_cancelling_one_command_leaves_its_neighbours_alone(home):
         for session, commands in ((sessions[0], marks[:2]), (sessions[1], marks[2:])):
             calls = [shell(f"setsid sleep {mark} & echo up; wait") for mark in commands]
             await ann.prompt(session, script(calling(*calls), DONE))
-            for _ in commands:
-                asked = await ann.event("request_opened", session=session)
+            for asked in [await ann.event("request_opened", session=session) for _ in commands]:
                 await ann.answer_request(asked, "allow")
                 await ann.event("tool_output", toolCallId=asked["toolCallId"], session=session)
         await ann.call("session/cancel", sessionId=sessions[0], toolCallId="r1-m1-t1")

@@ -300,8 +300,8 @@ async def test_a_waiting_prompt_is_changed_moved_and_removed_and_everybody_sees_
         await cat.event("run_cancelled")
         for name, said in (("c", "c2"), ("d", "d"), ("a", "changed")):
             assert (await cat.event("run_started"))["promptId"] == name
-            assert (await cat.event("content_block_end"))["text"].endswith(said)
-            await cat.end()
+            run = (await cat.end())["runId"]
+            assert cat.heard("content_block_end", runId=run)[-1]["text"].endswith(said)
         assert cat.heard("run_started", promptId="b") == []
 
 

@@ -90,8 +90,11 @@ export class Peer implements Receiver {
     const message = parse(text);
     if (message === undefined) this.close("What answers does not speak JSON-RPC.");
     else if (message.method !== undefined) this.#receiveCall(message, message.method, text.length);
-    else if (message.id === null && message.error) this.#refuseAll(new RpcError(message.error));
     else if (typeof message.id === "number") this.#receiveAnswer(message, message.id);
+    else if (message.id === null && message.error) {
+      // The daemon could not read an id of ours, so it cannot be known which request it refuses.
+      this.#settleAll({ ok: false, error: new RpcError(message.error) });
+    }
   }
 
   closed(reason: string): void {
@@ -110,11 +113,6 @@ export class Peer implements Receiver {
     if (!this.#pending.delete(id) || settle === undefined) return; // Nobody waits for it.
     if (message.error) settle({ ok: false, error: new RpcError(message.error) });
     else settle({ ok: true, result: message.result });
-  }
-
-  /** The daemon could not read an id of ours, so it cannot be known which request it refuses. */
-  #refuseAll(error: RpcError): void {
-    this.#settleAll({ ok: false, error });
   }
 
   #settleAll(outcome: Outcome): void {

@@ -29,6 +29,9 @@ export interface WebSocketOptions {
 const SUBPROTOCOL = "holdfast.v1";
 const TOKEN_PREFIX = "holdfast.token.";
 
+/** A dead connection does not answer a closing frame, and a WebSocket waits for that for up to minutes. */
+const GOODBYE_MS_MAX = 1_000;
+
 /** Give a daemon behind a WebSocket. */
 export function webSocketEndpoint(options: WebSocketOptions): Endpoint {
   checkUrl(options.url);
@@ -67,34 +70,41 @@ function dial(options: WebSocketOptions, signal: AbortSignal): Promise<Dialled> 
 
 class WebSocketTransport implements Transport {
   readonly #socket: WebSocketLike;
-  #open = true;
+  #receiver: Receiver | undefined; // Set from `start` until the receiver was told of the end.
   #closed: string | undefined; // Why it closed before it was started.
+  #closing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(socket: WebSocketLike) {
     this.#socket = socket;
-    socket.onmessage = null; // The daemon says nothing before `initialize`.
     socket.onclose = () => (this.#closed = "The connection was lost.");
   }
 
   start(receiver: Receiver): void {
+    this.#receiver = receiver;
     this.#socket.onmessage = ({ data }: { data: unknown }) => {
-      if (!this.#open) return;
-      if (typeof data === "string") receiver.received(data);
+      if (typeof data === "string") this.#receiver?.received(data);
       else this.close();
     };
     this.#socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
-      this.#open = false;
-      receiver.closed(reason || `The connection was lost (${code}).`);
+      this.#end(reason || `The connection was lost (${code}).`);
     };
-    if (this.#closed !== undefined) receiver.closed(this.#closed);
+    if (this.#closed !== undefined) this.#end(this.#closed);
   }
 
   send(text: string): void {
-    if (this.#open) this.#socket.send(text);
+    if (this.#closing === undefined && this.#receiver) this.#socket.send(text);
   }
 
   close(): void {
-    this.#open = false;
+    if (this.#closing !== undefined || this.#receiver === undefined) return;
     this.#socket.close();
+    this.#closing = setTimeout(() => this.#end("The other side does not say goodbye."), GOODBYE_MS_MAX);
+  }
+
+  #end(reason: string): void {
+    clearTimeout(this.#closing);
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    receiver?.closed(reason);
   }
 }

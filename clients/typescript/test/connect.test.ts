@@ -145,6 +145,30 @@ describe("without Node", () => {
     await client.close();
   });
 
+  it("a connection ends although the other side does not say goodbye", async () => {
+    class Silent {
+      onopen: (() => void) | null = null;
+      onmessage: ((event: { data: string }) => void) | null = null;
+      onclose = null;
+      onerror = null;
+
+      constructor() {
+        queueMicrotask(() => this.onopen?.());
+      }
+
+      send(text: string): void {
+        const { id } = JSON.parse(text) as { id: number };
+        const result = { limits: {}, server: {} };
+        queueMicrotask(() => this.onmessage?.({ data: JSON.stringify({ jsonrpc: "2.0", id, result }) }));
+      }
+
+      close(): void {}
+    }
+    const client = await connectAnywhere({ url: "ws://127.0.0.1:1/", token: "t", WebSocket: Silent });
+    await client.close();
+    assert.equal(client.state, "closed");
+  });
+
   it("nothing of Node is loaded", async () => {
     const seen = new Set<string>();
     const load = async (module: URL): Promise<void> => {

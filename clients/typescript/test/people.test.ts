@@ -164,9 +164,18 @@ describe("a hosted tool", () => {
     assert.match(failed.error.message, /nobody is there/);
   });
 
+  it("whose result is larger than a message fails the call", async (context) => {
+    const { client, session } = await auto(context);
+    await session.hostTools({ greet: greet(() => "x".repeat(client.welcome.limits.messageBytesMax)) });
+    const stream = session.events({ after: "start" });
+    await session.prompt(call("greet", "{}"));
+    const failed = only(await until(stream, "run_completed"), "tool_call_failed");
+    assert.match(failed.error.message, /could not be sent/);
+  });
+
   it("writes much output in order without being waited for", async (context) => {
     const { session } = await auto(context);
-    const pieces = Array.from({ length: 5_000 }, (_piece, index) => `${index} 🎉\n`);
+    const pieces = Array.from({ length: 40_000 }, (_piece, index) => `${index} 🎉\n`);
     await session.hostTools({
       greet: greet(async (_input, { output }) => {
         for (const piece of pieces) void output(piece);
@@ -177,7 +186,7 @@ describe("a hosted tool", () => {
     await session.prompt(call("greet", "{}"));
     const events = await until(stream, "run_completed");
     const shown = events.filter((event) => event.type === "tool_output");
-    assert.equal(shown.map((event) => event.text).join(""), pieces.join(""));
+    assert(shown.map((event) => event.text).join("") === pieces.join(""), "other output than was written");
   });
 
   it("is told when its call is cancelled", async (context) => {

@@ -304,6 +304,30 @@ describe("a connection", () => {
   });
 });
 
+it("a request that is resolved while older ones are listed is not asked", async (context) => {
+  const event = { seq: 6, at: 0, requestId: "q" };
+  const request = { ...event, type: "request_opened", kind: "permission", title: "", detail: null, options: [] };
+  const resolved = { ...event, seq: 7, type: "request_resolved", outcome: "deny", by: "another" };
+  const about = { sessionId: "s", epoch: EPOCH };
+  const daemon = new FakeDaemon((message, connection) => {
+    if (message.method === "session/subscribe") return subscribed(message, connection);
+    if (message.method !== "request/list") return connection.result(message, {});
+    connection.notify("session/events", { ...about, from: 7, to: 7, events: [resolved] });
+    connection.notify("session/caughtUp", { ...about, head: 7 });
+    const other = { ...request, requestId: "r" };
+    connection.result(message, { requests: [request, other].map((open) => ({ sessionId: "s", request: open })) });
+  });
+  const asked: string[] = [];
+  const permission = ({ requestId }: { requestId: string }) => {
+    asked.push(requestId);
+    return { outcome: "allow" };
+  };
+  const client = await open(context, daemon, { answers: { permission } });
+  assert.deepEqual(await seqs(client.session("s").events({ after: 6 }), 7), [7]);
+  await client.call("ping", {});
+  assert.deepEqual(asked, ["r"]);
+});
+
 it("hosted tools are registered again as soon as the daemon lets go of our dead connection's", async (context) => {
   let count = 0;
   let finish: () => void = () => {};

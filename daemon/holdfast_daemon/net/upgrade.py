@@ -52,7 +52,7 @@ class Gatekeeper:
             return Refusal(403)
         if request.path != "/":
             return Refusal(404)
-        if headers.get("Upgrade", "").lower() != "websocket":
+        if [value.lower() for value in headers.get_all("Upgrade")] != ["websocket"]:
             return Refusal(426)
         try:
             return self._principal_of(_token(request))
@@ -81,9 +81,11 @@ def parse_origin(origin: str) -> tuple[str, str, int]:
 
 def _token(request: Request) -> str | None:
     """Find the token: a bearer, or one of the subprotocols; never the path."""
-    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return bearer.strip()
+    match request.headers.get_all("Authorization"):
+        case [authorization] if authorization[:7].lower() == "bearer ":
+            return authorization[7:].strip()
+        case _:
+            pass
     for value in request.headers.get_all("Sec-WebSocket-Protocol"):
         for name in value.split(","):
             if name.strip().startswith(TOKEN_PREFIX):

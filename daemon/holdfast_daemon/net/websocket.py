@@ -26,6 +26,7 @@ from holdfast_daemon.net.upgrade import SUBPROTOCOL, Gatekeeper, Refusal
 _logger = logging.getLogger(__name__)
 
 _REQUEST_BYTES_MAX: Final = 16 * 1024
+_REQUEST_END: Final = b"\r\n\r\n"
 _PING_S: Final = 20.0
 _DEAD_S: Final = 60.0
 
@@ -65,6 +66,8 @@ class WebSocket(asyncio.Protocol):
         self._fragments: list[bytes] = []
         self._fragments_bytes = 0
         self._request_bytes = 0
+        self._request_end = b""  # The last bytes of the request so far.
+        self._closing = False  # We have said goodbye: what still comes is not served.
         self._timer: asyncio.TimerHandle | None = None
         self._heard_at = 0.0
 
@@ -84,16 +87,31 @@ class WebSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; serve what they complete."""
         self._heard_at = asyncio.get_running_loop().time()
+        behind = b""
         if self._peer is None:
             self._request_bytes += len(data)
             if self._request_bytes > _REQUEST_BYTES_MAX:
                 self._transport.abort()
                 return
+            data, behind = self._cut_request(data)
+        self._receive(data)
+        if behind and self._peer is not None:  # Behind a request that was refused comes nothing.
+            self._receive(behind)
+
+    def _cut_request(self, data: bytes) -> tuple[bytes, bytes]:
+        """Give what belongs to the HTTP request and what comes behind it: that is for after the decision."""
+        seen = self._request_end + data
+        end = seen.find(_REQUEST_END)
+        size = len(data) if end < 0 else end + len(_REQUEST_END) - len(self._request_end)
+        self._request_end = seen[1 - len(_REQUEST_END) :]
+        return data[:size], data[size:]
+
+    def _receive(self, data: bytes) -> None:
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Request):
                 self._receive_request(event)
-            else:
+            elif not self._closing:
                 self._receive_frame(event)
         self._flush()
 
@@ -202,6 +220,7 @@ class WebSocket(asyncio.Protocol):
         self._timer = loop.call_later(_PING_S, self._keep_alive)
 
     def _close(self, code: CloseCode) -> None:
+        self._closing = True
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code)
             self._flush()

@@ -4,6 +4,7 @@ A callback is asked for each request of the sessions that are attended. Its dial
 else answers first, and survives lost connections: the request waits in the session's log.
 """
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -19,10 +20,10 @@ from holdfast_client.aio.event_stream import Follow
 from holdfast_client.aio.event_tree import EventTree
 from holdfast_client.aio.keeper import Keeper
 from holdfast_client.aio.rpc import Rpc
-from holdfast_client.errors import ConnectionLost, LogChanged, NoAnswer
+from holdfast_client.errors import ClientError, ConnectionLost, LogChanged, NoAnswer
 from holdfast_protocol import events
 from holdfast_protocol.capabilities import RequestKind
-from holdfast_protocol.errors import NotFound
+from holdfast_protocol.errors import NotFound, RpcError
 from holdfast_protocol.events import RequestOpened
 from holdfast_protocol.methods.request import Scope
 
@@ -119,6 +120,7 @@ class Attendance:
         self._make_tree = make_tree
         self._tasks = tasks
         self._attended: dict[str, anyio.Event] = {}  # Set once the session is subscribed to.
+        self._trees: dict[str, EventTree] = {}
         self._dialogs: dict[_Key, anyio.CancelScope] = {}
         self._places = anyio.CapacityLimiter(DIALOGS_MAX)
 
@@ -147,7 +149,14 @@ class Attendance:
             present.set()
             raise
         present.set()
+        self._trees[session_id] = tree
         self._tasks.start_soon(self._attend, session_id, tree)
+
+    async def restore(self) -> None:
+        """Be here on a new connection before any call passes that may ask for it. Never raises."""
+        for tree in list(self._trees.values()):
+            with contextlib.suppress(RpcError, ClientError):  # Its own task finds out the same way.
+                await tree.resume()
 
     async def _begin(self, session_id: str) -> EventTree:
         """Subscribe; what was open before is asked for, what comes after is in the events."""
@@ -175,6 +184,7 @@ class Attendance:
         finally:
             tree.close()
             self._attended.pop(session_id, None)
+            self._trees.pop(session_id, None)
 
     def _take(self, session_id: str, event: Any) -> None:
         match event:

@@ -233,6 +233,7 @@ class Client:
     async def restore(self, number: int) -> None:
         """See `keeper.Listener`."""
         await self._entered.hosting.restore(number)
+        await self._entered.attendance.restore()
 
     def lost(self) -> None:
         """See `keeper.Listener`."""

@@ -188,12 +188,24 @@ class EventStream:
             self._changed = anyio.Event()
             await self._changed.wait()
 
+    async def resume(self) -> None:
+        """Be live again on a new connection before it is used for anything else.
+
+        Raises:
+            RpcError: the session cannot be followed.
+        """
+        if self._tail is not None and self._tail.epoch is not None and not self._ended:
+            await self._follower.join(self._tail, early=True)
+
     async def _read_on(self, tail: Tail) -> None:
         """Read a page of the log; at its end, become live."""
+        asked = tail.cursor
         try:
             page = await self._rpc.session_read(
                 session_id=tail.session_id, after=tail.cursor, types=tail.types, limit=_PAGE_EVENTS
             )
+            if tail.live or tail.cursor != asked:
+                return  # It was resumed meanwhile, and has all this already or is being given it.
             tail.put_page(page)
             if not page.more and self._finishing:
                 self._at_end = True

@@ -97,6 +97,14 @@ class EventTree:
         """Be subscribed to the session the tree begins with, or a page nearer to it."""
         await self._root.fill()
 
+    async def resume(self) -> None:
+        """Be live again on a new connection before it is used for anything else.
+
+        Raises:
+            RpcError: the session the tree begins with cannot be followed.
+        """
+        await self._root.resume()
+
     async def receive(self) -> TreeEvent | None:
         """Wait for the next event of any session; None at the end."""
         while self._root.session_id in self._branches:

@@ -32,8 +32,12 @@ class Follower:
         self._follows = Follows()
         self._changed = anyio.Event()  # A subscription left a stage in which others have to wait.
 
-    async def join(self, tail: Tail) -> bool:
+    async def join(self, tail: Tail, *, early: bool = False) -> bool:
         """Let a tail that has read up to the head become live; False if it is behind, or there was no way.
+
+        Args:
+            tail: it is given all that follows its cursor.
+            early: part of making a new connection usable.
 
         Raises:
             RpcError: the session cannot be followed.
@@ -43,7 +47,7 @@ class Follower:
         if follow.stage is Stage.LIVE:
             return follow.admit(tail)
         try:
-            await self._subscribe(follow, tail)
+            await self._subscribe(follow, tail, early=early)
         except ConnectionLost:
             return False
         return tail.live
@@ -70,7 +74,7 @@ class Follower:
         """Take a `session/gap`."""
         self._follows.gap(_gap_decoder.decode(params).session_id)
 
-    async def _subscribe(self, follow: Follow, tail: Tail) -> None:
+    async def _subscribe(self, follow: Follow, tail: Tail, *, early: bool) -> None:
         params = SessionSubscribeParams(session_id=tail.session_id, after=tail.cursor, epoch=tail.epoch)
         waiting = weakref.ref(tail)
 
@@ -83,7 +87,11 @@ class Follower:
         follow.stage = Stage.SUBSCRIBING
         try:
             await self._keeper.perform(
-                "session/subscribe", params, bound_to=self._keeper.number, on_result=started
+                "session/subscribe",
+                params,
+                bound_to=self._keeper.number,
+                early=early,
+                on_result=started,
             )
         except (ConnectionLost, RpcError):
             follow.stage = Stage.NONE

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 import anyio
-import anyio.lowlevel
 import msgspec
 
 from holdfast_client.aio.link import HANDSHAKE_TIMEOUT_S, SIDECAR_HANDSHAKE_TIMEOUT_S, Link, LinkLost
@@ -40,8 +39,13 @@ _logger = logging.getLogger(__name__)
 GIVE_UP_S: Final = 30.0
 """Time for a supervisor to restart a daemon, and for one that recovers much to answer."""
 
+TRY_AGAIN_S: Final = 5.0
+"""How often to look for a daemon nobody waits for any more: who hosts tools or answers only wants it back."""
+
 CALL_TIMEOUT_S: Final = 120.0
 """An admission waits for the daemon's disk; more than this is a daemon that hangs."""
+
+_OUTSIDE: Final = "The client was left, or was never entered: use it inside its `with` block."
 
 _Refused = (AuthRequired, UnsupportedVersion, VersionMismatch)
 
@@ -112,6 +116,7 @@ class Keeper:
         self._link: Link | None = None
         self._usable = anyio.Event()  # Set while calls pass; replaced when the connection is lost.
         self._to_send = anyio.Event()  # There may be frames to take.
+        self._sent = anyio.Event()  # What there was to send has been, or its connection is gone.
         self._wanted = anyio.Event()  # Somebody calls although we gave up.
         self._gave_up: Exception | None = None  # Why; None while we try.
         self._closed = True  # Until `open`, and after `run`.
@@ -125,9 +130,13 @@ class Keeper:
 
     @property
     def server(self) -> InitializeResult:
-        """What the daemon of the present, or last, connection said about itself."""
-        assert self._link is not None
-        assert self._link.hello is not None
+        """What the daemon of the present, or last, connection said about itself.
+
+        Raises:
+            ClientClosed: there was no connection yet.
+        """
+        if self._link is None or self._link.hello is None:
+            raise ClientClosed(_OUTSIDE)
         return self._link.hello
 
     @property
@@ -198,7 +207,7 @@ class Keeper:
         """
         self._calls.notify(method, params)
         self._to_send.set()
-        await anyio.lowlevel.checkpoint()
+        await self._sent.wait()
 
     def post(self, call: Call) -> None:
         """Add a call nobody waits for; its `on_end` is told."""
@@ -207,7 +216,7 @@ class Keeper:
 
     async def _end_of(self, call: Call, done: anyio.Event) -> None:
         if self._closed:
-            raise ClientClosed("The client was left, or was never entered.")
+            raise ClientClosed(_OUTSIDE)
         self._calls.add(call)
         self._to_send.set()
         self._wanted.set()
@@ -237,15 +246,16 @@ class Keeper:
 
     async def run(self, listener: Listener) -> None:
         """Serve the connection `open` made, and those that follow it, until cancelled."""
+        assert self._link is not None, "Open it first."
         self._listener = listener
         link = self._link
         try:
             while True:
-                if link is not None:
-                    await self._serve(link)
-                link = await self._reconnect()
-                if link is None:
-                    await self._wait_until_wanted()
+                await self._serve(link)
+                found = await self._reconnect()
+                while found is None:
+                    found = await self._try_again_later()
+                link = found
         finally:
             self._close()
 
@@ -260,7 +270,7 @@ class Keeper:
         self._closed = True
         self._usable = anyio.Event()
         self._calls.disconnect()
-        self._calls.fail(lambda _call: ClientClosed("The client was left."))
+        self._calls.fail(lambda _call: ClientClosed(_OUTSIDE))
 
     async def _connect(self, *, start: bool) -> Link:
         """Dial and shake hands; once more if the daemon was replaced after we had read its token."""
@@ -346,11 +356,20 @@ class Keeper:
         _logger.warning("gave up connecting: %s", error)
         self._calls.fail(why)
 
-    async def _wait_until_wanted(self) -> None:
+    async def _try_again_later(self) -> Link | None:
+        """After giving up: try anew as soon as somebody calls, and now and then if nobody does."""
         self._wanted = anyio.Event()
-        await self._wanted.wait()
-        self.stopped_on_purpose = False  # Whoever calls now wants a daemon.
-        self._back_off.reset()
+        with anyio.move_on_after(TRY_AGAIN_S * (0.5 + random.random())):  # noqa: S311 - spreads clients
+            await self._wanted.wait()
+        if self._wanted.is_set():
+            self.stopped_on_purpose = False  # Whoever calls now wants a daemon.
+            self._back_off.reset()
+            return await self._reconnect()
+        try:
+            self._link = await self._connect(start=False)
+        except (DaemonNotRunning, DaemonUnreachable, RpcError):
+            return None
+        return self._link
 
     # Serving -------------------------------------------------------------------------------------------
 
@@ -375,6 +394,7 @@ class Keeper:
         finally:
             self._usable = anyio.Event()
             self._calls.disconnect()
+            self._all_sent()
             self._listener.lost()
             await link.aclose()
 
@@ -408,7 +428,12 @@ class Keeper:
             self._to_send = anyio.Event()
             for frame in self._calls.take_frames():
                 await link.send(frame)
+            self._all_sent()
             await self._to_send.wait()
+
+    def _all_sent(self) -> None:
+        self._sent.set()
+        self._sent = anyio.Event()
 
     async def _restore(self, link: Link) -> None:
         del link
