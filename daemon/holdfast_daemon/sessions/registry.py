@@ -1,7 +1,7 @@
 """The set of live sessions: makes, finds, loads, unloads, forks and deletes them."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from secrets import token_hex
 from typing import Any, TypeVar
@@ -273,13 +273,17 @@ class Registry:
         """
         session = self._live.get(session_id) or await self._load(session_id)
         await session.submit(Delete(by))
-        at = self._journal.now()
-        remembered = _remember(keys, SessionDeleteResult(), at)
-        await self._journal.execute(self._journal.store.mark_deleted, session.log.key, remembered)
         self._leave(session)
+        await self._remove(
+            session_id, session.log.key, _remember(keys, SessionDeleteResult(), self._journal.now())
+        )
+
+    async def _remove(self, session_id: str, key: int, changes: Sequence[Change]) -> None:
+        """Make a session whose log has ended unfindable; its rows go one by one."""
+        await self._journal.execute(self._journal.store.mark_deleted, key, changes)
         self._hub.broadcast_list_change(SessionsChangedParams(change="deleted", session_id=session_id))
         assert self._tasks is not None
-        self._tasks.start_soon(self._purge, session.log.key)
+        self._tasks.start_soon(self._purge, key)
 
     def unload_if_idle(self, session: Session) -> None:
         """Let go of a session's memory if nothing needs it; using it loads it again."""
@@ -340,8 +344,11 @@ class Registry:
         row = await self._journal.query(self._journal.store.find_session, session_id)
         if row is None or row.state != "active":
             raise NotFound("No such session.", resource="session", id=session_id)
-        session = self._enter(row, await self._fold(row))
-        view = session.view
+        view = await self._fold(row)
+        if view.ended:  # The disk or a crash cut its deletion short; its log says that it is gone.
+            await self._remove(session_id, row.key, ())
+            raise NotFound("No such session.", resource="session", id=session_id)
+        session = self._enter(row, view)
         if view.run is not None or view.queue:
             session.recover("daemon_restarted")
         return session
