@@ -1,6 +1,7 @@
 """The set of live sessions: loading, unloading, deleting, forking, starting again."""
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from memory_store import MemoryStore
 from scripted import FakeTool, ScriptedModel, Stage, block, call, done, say
 
 from holdfast_daemon.config import Config, SessionLimits
+from holdfast_daemon.journal.store import Append, NewSession
 from holdfast_daemon.tools.base import ToolContext
 from holdfast_protocol import events
 from holdfast_protocol.errors import Conflict, NotFound, StorageUnavailable
@@ -30,7 +32,7 @@ async def settled(core: Core) -> None:
         await core.journal.execute(lambda: None)
 
 
-# Loading and unloading ---------------------------------------------------------------------------------------
+# Loading and unloading ---------------------------------------------------------------------------------
 
 
 async def test_a_closed_session_is_loaded_again_as_it_was(tmp_path: Path) -> None:
@@ -159,14 +161,14 @@ async def test_an_unknown_session_is_not_found_by_any_call() -> None:
             assert caught.value.data.resource == "session"
 
 
-# Deleting ----------------------------------------------------------------------------------------------------
+# Deleting ----------------------------------------------------------------------------------------------
 
 
 async def test_a_deleted_session_is_gone_for_good_and_its_id_taken(tmp_path: Path) -> None:
     async with core_running(open_sqlite(tmp_path)) as core:
         client, watcher = core.client(), core.client("watcher")
         await client.create()
-        follower = await watcher.follow()
+        follower = await watcher.follow(after="head")
         await client.call("session/delete", sessionId="s")
         assert follower.events[-1]["type"] == "session_ended"
         with pytest.raises(NotFound):
@@ -257,7 +259,7 @@ async def test_whoever_asks_while_a_session_is_being_deleted_hears_that_it_is_go
     assert sorted(outcomes) == ["session/get", "session/prompt", "session/subscribe"]
 
 
-# Forking -----------------------------------------------------------------------------------------------------
+# Forking -----------------------------------------------------------------------------------------------
 
 
 async def test_a_fork_has_the_beginning_byte_for_byte_and_a_life_of_its_own(tmp_path: Path) -> None:
@@ -309,13 +311,11 @@ async def _rows(core: Core, session_id: str) -> list[Any]:
     return page.rows
 
 
-# Starting again ------------------------------------------------------------------------------------------------
+# Starting again ----------------------------------------------------------------------------------------
 
 
 async def crash_within(tmp_path: Path, model: ScriptedModel, tools: Any, stage: Stage, *later: str) -> Path:
     """Kill a daemon at a stage of its run; give what is left on the disk."""
-    import shutil
-
     (tmp_path / "first").mkdir()
     copy = tmp_path / "copy"
     async with core_running(
@@ -436,7 +436,5 @@ async def test_what_was_being_copied_or_removed_at_a_crash_is_cleaned_up_at_the_
 
 
 def _begin_a_copy(store: MemoryStore) -> None:
-    from holdfast_daemon.journal.store import Append, NewSession
-
     new = NewSession("copy", "e", "/", "chat", "m", None, "{}", 1)
     store.create_session(new, Append(0, (), ()), copying=True)

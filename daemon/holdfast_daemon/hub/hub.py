@@ -189,6 +189,8 @@ class Hub:
             raise Conflict(
                 "Another client blocks this session.", resource="session", id=channel.log.session_id
             )
+        if on_lag == "block" and channel.blocking is not None and outlet.paused:
+            on_lag = "catch_up"  # It holds the session already; subscribing anew is no new time.
         self._end(channel, outlet)
         subscription = Subscription(outlet, after, wanted, on_lag)
         channel.subscriptions[outlet] = subscription

@@ -104,14 +104,16 @@ class Registry:
             NotFound: there is none, or it was deleted.
             StorageUnavailable: its log cannot be read.
         """
-        while True:
-            session = self._live.get(session_id)
-            if session is not None and session.usable:
-                self._live[session_id] = self._live.pop(session_id)
-                return session
+        while (held := self._claims.get(session_id)) is not None:
+            await held.wait()  # It is being made, loaded or deleted by a call that came before.
+        session = self._live.get(session_id)
+        if session is None:
             async with self.claimed(session_id):
-                if self._live.get(session_id) is None:
-                    return await self._load(session_id)
+                return self._live.get(session_id) or await self._load(session_id)
+        if not session.usable:  # Its deletion failed half way; the next start ends it.
+            raise NotFound("No such session.", resource="session", id=session_id)
+        self._live[session_id] = self._live.pop(session_id)
+        return session
 
     async def submit(self, session_id: str, command: Command[T]) -> T:
         """Have a session carry out a command.
@@ -273,10 +275,11 @@ class Registry:
         """
         session = self._live.get(session_id) or await self._load(session_id)
         await session.submit(Delete(by))
-        self._leave(session)
-        await self._remove(
-            session_id, session.log.key, _remember(keys, SessionDeleteResult(), self._journal.now())
-        )
+        try:
+            remembered = _remember(keys, SessionDeleteResult(), self._journal.now())
+            await self._remove(session_id, session.log.key, remembered)
+        finally:
+            self._leave(session)  # It takes no more commands, removed or not.
 
     async def _remove(self, session_id: str, key: int, changes: Sequence[Change]) -> None:
         """Make a session whose log has ended unfindable; its rows go one by one."""
@@ -397,7 +400,7 @@ class Registry:
         for session_id in await self._journal.query(store.unfinished_sessions):
             try:
                 await self.submit(session_id, Recover("daemon_restarted"))
-            except StorageUnavailable:
+            except (StorageUnavailable, NotFound):
                 _logger.exception("session %s cannot be recovered", session_id)
 
 
