@@ -366,7 +366,7 @@ class Registry:
                 store.read, row.key, position, row.head, limit=_PAGE_EVENTS, bytes_max=_PAGE_BYTES
             )
             for event_row in page.rows:
-                view.apply(events.decode(event_row.body))
+                view.apply(_decode(row.session, event_row))
             position = page.last
         return view
 
@@ -402,6 +402,20 @@ class Registry:
                 await self.submit(session_id, Recover("daemon_restarted"))
             except (StorageUnavailable, NotFound):
                 _logger.exception("session %s cannot be recovered", session_id)
+
+
+def _decode(session_id: str, row: EventRow) -> events.Event | events.UnknownEvent:
+    """Decode a stored event; one that cannot be read ends its session's use, and nothing else.
+
+    Raises:
+        StorageUnavailable: naming the event.
+    """
+    try:
+        return events.decode(row.body)
+    except msgspec.MsgspecError as error:
+        raise StorageUnavailable(
+            f"Event {row.seq} of the log cannot be read (corrupt): {error}", resource="session", id=session_id
+        ) from error
 
 
 def _first_rows(started: events.SessionStarted, at: int) -> list[EventRow]:
