@@ -30,7 +30,7 @@ class _PrivateFileHandler(RotatingFileHandler):
 
 def log_to_file(path: Path) -> None:
     """Send the log to a file."""
-    handler = _PrivateFileHandler(path, maxBytes=_FILE_BYTES_MAX, backupCount=_FILES, delay=True)
+    handler = _PrivateFileHandler(path, maxBytes=_FILE_BYTES_MAX, backupCount=_FILES)
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)

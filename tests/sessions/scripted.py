@@ -1,6 +1,6 @@
 """Models, agents and tools that do what a test says."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -76,7 +76,7 @@ class ScriptedModel:
         _tools: tuple[ToolSpec, ...],
         _system: str,
         _options: ModelOptions,
-    ) -> AsyncIterator[StepEvent]:
+    ) -> AsyncGenerator[StepEvent]:
         self.asked.append(messages)
         step = self.steps.pop(0) if self.steps else say("over")
         for part in step:

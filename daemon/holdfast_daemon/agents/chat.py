@@ -35,9 +35,10 @@ class ChatAgent:
         """Stream one response; one that ends without `StepCompleted` was cut, which is an error."""
         completed = False
         stream = context.model.stream(context.messages(), context.tools, SYSTEM, context.options)
-        async for event in stream:
-            completed = isinstance(event, StepCompleted)
-            yield event
+        async with aclosing(stream):  # A run that is cut lets go of its provider there and then.
+            async for event in stream:
+                completed = isinstance(event, StepCompleted)
+                yield event
         if not completed:
             raise ModelError(
                 ErrorInfo(kind="truncated", message="The model's response broke off.", retryable=True)

@@ -197,6 +197,8 @@ class Hub:
             raise Conflict(
                 "Another client blocks this session.", resource="session", id=channel.log.session_id
             )
+        if on_lag == "block" and channel.blocking is not None and outlet.paused:
+            on_lag = "catch_up"  # It holds the session already; subscribing anew is no new time.
         self._end(channel, outlet)
         subscription = Subscription(outlet, after, wanted, on_lag, answers)
         channel.subscriptions[outlet] = subscription

@@ -52,6 +52,7 @@ class SessionLog:
         head: the last event handed to the loop. Snapshots, cursor checks and pages see no further.
         oldest: the first event that can be read.
         halted: the kind of fault since which nothing is written; None in health.
+        faults: how often it was halted; events that were pending then are lost.
     """
 
     def __init__(self, session_id: str, key: SessionKey, epoch: str, head: int, owner: LogOwner) -> None:
@@ -62,6 +63,7 @@ class SessionLog:
         self.oldest = 1
         self.owner = owner
         self.halted: str | None = None
+        self.faults = 0
         self.pending = PendingEvents()
         self.writing = False  # A part of this log is in the transaction under way …
         self.in_flight = 0  # … and takes so many bytes.
@@ -452,6 +454,7 @@ class Journal:
     def _halt(self, log: SessionLog, taken: Taken, kind: str) -> None:
         """Stop writing a session: its numbers are taken back, its emitters told, its owner stopped."""
         log.halted = kind
+        log.faults += 1
         self._ready.pop(log, None)
         self._halted[log] = None
         error = StorageUnavailable(

@@ -5,6 +5,7 @@ from secrets import token_hex
 from typing import Any
 
 import msgspec
+from anyio import to_thread
 
 from holdfast_daemon.methods.idempotency import digest_of, key_of, remembered, to_the_end
 from holdfast_daemon.methods.services import Caller, Reply, Services
@@ -47,7 +48,7 @@ async def create(services: Services, caller: Caller, params: SessionCreateParams
         known = await remembered(services.journal, keys, SessionCreateResult)
         if known is not None:
             return known
-        started = _started(services, params)
+        started = await _started(services, params)
         env = allowed_environment(params.env, services.config.sessions.env_bytes_max)
         result = await to_the_end(services.registry.create(session_id, started, env, keys))
     return Reply(result, lambda: services.registry.announce(session_id))
@@ -142,15 +143,17 @@ async def export(services: Services, _caller: Caller, params: SessionExportParam
     return SessionExportResult(lines=tuple(lines), head=head, next=page.last if page.last < head else None)
 
 
-def _started(services: Services, params: SessionCreateParams) -> events.SessionStarted:
+async def _started(services: Services, params: SessionCreateParams) -> events.SessionStarted:
     config = services.config
     agent = params.agent or config.default_agent
     model = params.model or config.default_model
     services.runs.check_names(agent=agent, model=model)
     _check_meta(services, params.meta)
+    # In a thread: a directory on a mount that does not answer holds up this call alone.
+    cwd, roots = await to_thread.run_sync(_directories, params.cwd, params.roots)
     return events.SessionStarted(
-        cwd=_directory(params.cwd, "$.cwd"),
-        roots=tuple(_directory(root, f"$.roots[{index}]") for index, root in enumerate(params.roots)),
+        cwd=cwd,
+        roots=roots,
         agent=agent,
         model=model,
         thinking=params.thinking,
@@ -160,6 +163,11 @@ def _started(services: Services, params: SessionCreateParams) -> events.SessionS
         meta=params.meta,
         sandbox=SandboxInfo(kind="none", detail="Tools run with the daemon's own rights."),
     )
+
+
+def _directories(cwd: str, roots: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    checked = tuple(_directory(root, f"$.roots[{index}]") for index, root in enumerate(roots))
+    return _directory(cwd, "$.cwd"), checked
 
 
 def _directory(path: str, field: str) -> str:

@@ -4,7 +4,7 @@ An adapter knows its vendor's wire and nothing of sessions, events or tools' exe
 turns step events into events of the log; the agent decides what to do with a finished step.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 import msgspec
@@ -142,11 +142,11 @@ class Model(Protocol):
         tools: tuple[ToolSpec, ...],
         system: str,
         options: ModelOptions,
-    ) -> AsyncIterator[StepEvent]:
+    ) -> AsyncGenerator[StepEvent]:
         """Stream one response.
 
         Blocks start, get deltas and end; `StepCompleted` comes last, unless the stream raises. Cancelling
-        the task that iterates closes the provider's connection at once.
+        the task that iterates, or closing the generator, closes the provider's connection at once.
 
         Args:
             messages: the conversation, oldest first; the last is a prompt or tool results.

@@ -5,7 +5,7 @@ state: its place in a script is the number of responses since the prompt. The sa
 step events.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 import anyio
@@ -63,7 +63,7 @@ class OfflineModel:
         tools: tuple[ToolSpec, ...],
         system: str,
         options: ModelOptions,
-    ) -> AsyncIterator[StepEvent]:
+    ) -> AsyncGenerator[StepEvent]:
         """Stream one response; see `Model.stream`.
 
         Raises:

@@ -254,6 +254,8 @@ class Inbox:
 
     def post(self, item: Inbound) -> None:
         """Put a message of the session's own behind the others."""
+        if isinstance(item, ClearQueue) and self._items and isinstance(self._items[-1], ClearQueue):
+            return  # It comes with cancels, which no limit holds back; nothing came in between.
         self._items.append(item)
         self._arrived.set()
 

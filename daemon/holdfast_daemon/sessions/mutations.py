@@ -195,6 +195,7 @@ class Mutations:
             result = msgspec.json.decode(row.result, type=result_type)
             command.finish(msgspec.structs.replace(result, replayed=True))
             return
+        self._log.check()  # Before anything else is said of a session whose view cannot change.
         await perform(command)
 
     def _remember(self, command: Command[Any], result: Callable[[int], msgspec.Struct]) -> Rows | None:

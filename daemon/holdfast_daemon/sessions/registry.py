@@ -1,7 +1,7 @@
 """The set of live sessions: makes, finds, loads, unloads, forks and deletes them."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from secrets import token_hex
 from typing import Any, TypeVar
@@ -110,14 +110,16 @@ class Registry:
             NotFound: there is none, or it was deleted.
             StorageUnavailable: its log cannot be read.
         """
-        while True:
-            session = self._live.get(session_id)
-            if session is not None and session.usable:
-                self._live[session_id] = self._live.pop(session_id)
-                return session
+        while (held := self._claims.get(session_id)) is not None:
+            await held.wait()  # It is being made, loaded or deleted by a call that came before.
+        session = self._live.get(session_id)
+        if session is None:
             async with self.claimed(session_id):
-                if self._live.get(session_id) is None:
-                    return await self._load(session_id)
+                return self._live.get(session_id) or await self._load(session_id)
+        if not session.usable:  # Its deletion failed half way; the next start ends it.
+            raise NotFound("No such session.", resource="session", id=session_id)
+        self._live[session_id] = self._live.pop(session_id)
+        return session
 
     async def submit(self, session_id: str, command: Command[T]) -> T:
         """Have a session carry out a command.
@@ -292,14 +294,19 @@ class Registry:
         """
         session = self._live.get(session_id) or await self._load(session_id)
         await session.submit(Delete(by))
-        at = self._journal.now()
-        remembered = _remember(keys, SessionDeleteResult(), at)
-        await self._journal.execute(self._journal.store.mark_deleted, session.log.key, remembered)
+        try:
+            remembered = _remember(keys, SessionDeleteResult(), self._journal.now())
+            await self._remove(session_id, session.log.key, remembered)
+        finally:
+            self._leave(session)  # It takes no more commands, removed or not.
+
+    async def _remove(self, session_id: str, key: int, changes: Sequence[Change]) -> None:
+        """Make a session whose log has ended unfindable; its rows go one by one."""
+        await self._journal.execute(self._journal.store.mark_deleted, key, changes)
         await self.rules.forget(session_id)
-        self._leave(session)
         self._hub.broadcast_list_change(SessionsChangedParams(change="deleted", session_id=session_id))
         assert self._tasks is not None
-        self._tasks.start_soon(self._purge, session.log.key)
+        self._tasks.start_soon(self._purge, key)
 
     def unload_if_idle(self, session: Session) -> None:
         """Let go of a session's memory if nothing needs it; using it loads it again."""
@@ -360,8 +367,11 @@ class Registry:
         row = await self._journal.query(self._journal.store.find_session, session_id)
         if row is None or row.state != "active":
             raise NotFound("No such session.", resource="session", id=session_id)
-        session = self._enter(row, await self._fold(row))
-        view = session.view
+        view = await self._fold(row)
+        if view.ended:  # The disk or a crash cut its deletion short; its log says that it is gone.
+            await self._remove(session_id, row.key, ())
+            raise NotFound("No such session.", resource="session", id=session_id)
+        session = self._enter(row, view)
         if view.run is not None or view.queue:
             session.recover("daemon_restarted")
         return session
@@ -376,7 +386,7 @@ class Registry:
                 store.read, row.key, position, row.head, limit=_PAGE_EVENTS, bytes_max=_PAGE_BYTES
             )
             for event_row in page.rows:
-                view.apply(events.decode(event_row.body))
+                view.apply(_decode(row.session, event_row))
             position = page.last
         return view
 
@@ -410,8 +420,22 @@ class Registry:
         for session_id in await self._journal.query(store.unfinished_sessions):
             try:
                 await self.submit(session_id, Recover("daemon_restarted"))
-            except StorageUnavailable:
+            except (StorageUnavailable, NotFound):
                 _logger.exception("session %s cannot be recovered", session_id)
+
+
+def _decode(session_id: str, row: EventRow) -> events.Event | events.UnknownEvent:
+    """Decode a stored event; one that cannot be read ends its session's use, and nothing else.
+
+    Raises:
+        StorageUnavailable: naming the event.
+    """
+    try:
+        return events.decode(row.body)
+    except msgspec.MsgspecError as error:
+        raise StorageUnavailable(
+            f"Event {row.seq} of the log cannot be read (corrupt): {error}", resource="session", id=session_id
+        ) from error
 
 
 def _first_rows(started: events.SessionStarted, at: int) -> list[EventRow]:

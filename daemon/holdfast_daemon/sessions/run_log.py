@@ -1,9 +1,13 @@
-"""A run's way into the log: the session's log, with the run's id on every event."""
+"""A run's way into the log: the session's log, with the run's id on every event.
+
+It ends with the first fault of the log: what a run says afterwards would stand on events that were lost.
+"""
 
 from typing import Any
 
 from holdfast_daemon.journal.journal import Journal, SessionLog
 from holdfast_protocol import events
+from holdfast_protocol.errors import StorageUnavailable
 
 
 class RunLog:
@@ -18,22 +22,31 @@ class RunLog:
     def __init__(self, journal: Journal, log: SessionLog, run_id: str) -> None:
         self._journal = journal
         self._log = log
+        self._faults = log.faults
         self.run_id = run_id
 
     async def emit(self, event_type: type[events.Event], /, **fields: Any) -> None:
         """Append an event soon; waits only if the session has too much uncommitted.
 
         Raises:
-            StorageUnavailable: the session's log is halted.
+            StorageUnavailable: the session's log is halted, or was since the run began.
             TooLarge: the event is over its limit.
         """
+        self._check()
         await self._journal.emit(self._log, event_type(run_id=self.run_id, **fields))
 
     async def commit(self, *group: events.Event) -> int:
         """Append events together; returns after the sync.
 
         Raises:
-            StorageUnavailable: nothing was stored.
+            StorageUnavailable: nothing was stored; see `emit`.
             TooLarge: an event is over its limit.
         """
+        self._check()
         return await self._journal.commit(self._log, *group)
+
+    def _check(self) -> None:
+        if self._log.faults != self._faults:
+            raise StorageUnavailable(
+                "Events of the run were lost.", resource="session", id=self._log.session_id
+            )

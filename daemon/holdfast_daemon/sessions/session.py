@@ -309,6 +309,10 @@ class Session:
             await self._mutations.carry_out(item, tasks)
         except RpcError as refusal:
             error = refusal
+        except anyio.get_cancelled_exc_class():
+            if isinstance(item, Command):  # Its caller cannot take it back any more.
+                item.fail(self._no_more())
+            raise
         except Exception:
             incident = token_hex(4)
             _logger.exception("session %s, incident %s", self.id, incident)
