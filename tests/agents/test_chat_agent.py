@@ -22,6 +22,7 @@ class Context:
         self.tools = (ToolSpec(name="t", description="d", input_schema={}),)
         self.steps_max = steps_max
         self.rounds = 0
+        self.resumed = False
         self._calls = calls
 
     def messages(self) -> tuple[Message, ...]:

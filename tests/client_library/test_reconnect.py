@@ -121,9 +121,9 @@ async def test_a_cancel_that_names_no_run_is_not_made_twice(home: Home):
         route = Cuttable(home)
         async with aio.connect(route=route) as client:
             session = await client.create_session(str(home.work))
-            client._keeper._calls.take_frames = lambda: (  # The call is sent, and its connection is gone.
+            client._caller._calls.take_frames = lambda: (  # The call is sent, and its connection is gone.
                 route.cut(),
-                type(client._keeper._calls).take_frames(client._keeper._calls),
+                type(client._caller._calls).take_frames(client._caller._calls),
             )[1]
             with pytest.raises(ConnectionLost) as caught:
                 await session.cancel()
@@ -355,3 +355,44 @@ async def test_leaving_the_client_leaves_the_run_alone(home: Home):
 
 def test_locations_are_those_of_the_home(home: Home):
     assert locations(home).record == str(home.runtime / "daemon-v1.json")
+
+
+async def test_a_call_made_while_the_library_looks_for_a_daemon_in_the_background_is_not_forgotten(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("holdfast_client.aio.keeper.TRY_AGAIN_S", 0.01)
+    async with daemon_in(home):
+        route = Cuttable(home)
+        async with aio.connect(route=route, give_up_s=0.05) as client:
+            route.refuse = True
+            route.cut()
+            for _ in range(20):  # Some of them while it is dialling.
+                with anyio.fail_after(WAIT_S), pytest.raises(ConnectionLost):
+                    await client.rpc.model_list()
+            route.refuse = False
+            with anyio.fail_after(WAIT_S):
+                await client.rpc.model_list()
+
+
+async def test_waiting_for_a_connection_ends_with_the_client(home: Home):
+    errors = []
+
+    async def wait(client: aio.Client) -> None:
+        try:
+            await client.wait_connected()
+        except ClientClosed as closed:
+            errors.append(closed)
+
+    async with daemon_in(home):
+        route = Cuttable(home)
+        with anyio.fail_after(WAIT_S):
+            async with anyio.create_task_group() as tasks:
+                async with aio.connect(route=route) as client:
+                    await client.wait_connected()
+                    route.refuse = True
+                    route.cut()
+                    while client.connected:
+                        await anyio.lowlevel.checkpoint()
+                    tasks.start_soon(wait, client)
+                    await anyio.wait_all_tasks_blocked()
+    assert len(errors) == 1

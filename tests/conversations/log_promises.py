@@ -62,11 +62,13 @@ class _LogChecker:
         self._prompts[event["promptId"]] = event["status"]
 
     def _prompt_updated(self, event: Event) -> None:
-        self._expect(event, self._prompts.get(event["promptId"]) == "queued", "is of no waiting prompt")
-        self._prompts[event["promptId"]] = event.get("status", "queued")
+        waits = self._prompts.get(event["promptId"]) in {"queued", "steered"}
+        self._expect(event, waits, "is of no waiting prompt")
+        self._prompts[event["promptId"]] = event.get("status", self._prompts.get(event["promptId"], "queued"))
 
     def _prompt_removed(self, event: Event) -> None:
-        self._expect(event, self._prompts.get(event["promptId"]) == "queued", "is of no waiting prompt")
+        waits = self._prompts.get(event["promptId"]) in {"queued", "steered"}
+        self._expect(event, waits, "is of no waiting prompt")
         self._prompts[event["promptId"]] = "removed"
 
     def _run_started(self, event: Event) -> None:

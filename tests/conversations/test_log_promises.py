@@ -103,3 +103,13 @@ def test_a_log_in_which_something_is_wrong_is_reported(
     damage: Callable[[list[Event]], list[Event]], sentence: str
 ) -> None:
     assert sentence in "\n".join(log_violations(damage(_log())))
+
+
+def test_a_call_that_was_refused_has_an_outcome_without_a_start_and_no_second_one() -> None:
+    log = [event for event in _log() if event["type"] not in {"tool_call_started", "tool_output"}]
+    log = [event | {"seq": seq, "partial": ""} for seq, event in enumerate(log, 1)]
+    assert log_violations(log) == []
+    failed = next(event for event in log if event["type"] == "tool_call_failed")
+    again = [*log[: failed["seq"]], *log[failed["seq"] - 1 :]]
+    again = [event | {"seq": seq} for seq, event in enumerate(again, 1)]
+    assert "ends t1, which is not open" in "\n".join(log_violations(again))

@@ -1,5 +1,6 @@
 """All of a daemon that works without a connection, on a given store; calls go straight to the dispatcher."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from holdfast_daemon.agents.base import Agent
 from holdfast_daemon.agents.catalogue import builtin_agents
 from holdfast_daemon.config import Config
 from holdfast_daemon.execution.executor import Executor
+from holdfast_daemon.execution.hooks import Hooks
 from holdfast_daemon.hub.hub import Hub
 from holdfast_daemon.journal.journal import Journal
 from holdfast_daemon.journal.store import Store
@@ -22,9 +24,12 @@ from holdfast_daemon.methods.dispatcher import Dispatcher
 from holdfast_daemon.methods.idempotency import InFlight
 from holdfast_daemon.methods.services import Caller, Reply, Services
 from holdfast_daemon.models.catalogue import Catalogue
+from holdfast_daemon.net.auth import Tokens
 from holdfast_daemon.sessions.registry import Registry
+from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.sessions.session import Session
+from holdfast_daemon.token_authority import StoredTokens
 from holdfast_daemon.tools.base import Tool
 from holdfast_daemon.tools.builtin import builtin_tools
 from holdfast_protocol import events
@@ -168,10 +173,12 @@ async def core_running(
         config = msgspec.structs.replace(config, default_model=catalogue.default)
     journal = Journal(store or TappedStore(MemoryStore()), config.journal)
     hub = Hub(journal, config.hub)
-    executor = Executor([*builtin_tools(config.unsafe_shell, config.execution), *tools], config.execution)
+    executor = Executor([*builtin_tools(config.execution), *tools], config.execution)
     known = {**builtin_agents(), **{agent.name: agent for agent in agents}}
-    runs = RunFactory(journal, catalogue or Catalogue(), known, executor, config.sessions)
-    registry = Registry(journal, hub, runs, config.sessions)
+    hooks = Hooks(config.hooks)
+    runs = RunFactory(journal, catalogue or Catalogue(), known, executor, hooks, config.sessions)
+    registry = Registry(journal, hub, runs, Rules(journal), config.sessions)
+    tokens = Tokens("owner", failures_max=10, window_s=60, clock=time.monotonic)
     services = Services(
         config=config,
         journal=journal,
@@ -179,6 +186,7 @@ async def core_running(
         registry=registry,
         runs=runs,
         lifecycle=FakeLifecycle(),
+        tokens=StoredTokens(journal, tokens),
         instance_id="instance",
         started_at=0,
         in_flight=InFlight(),

@@ -36,6 +36,7 @@ EXPECTED: dict[tuple[RunState | None, str], RunState] = {
     (RunState.RUNNING, "interrupted"): RunState.INTERRUPTED,
     (RunState.RUNNING, "other"): RunState.RUNNING,
     (RunState.PAUSED, "resumed"): RunState.RUNNING,
+    (RunState.PAUSED, "completed"): RunState.COMPLETED,
     (RunState.PAUSED, "failed"): RunState.FAILED,
     (RunState.PAUSED, "cancelled"): RunState.CANCELLED,
     (RunState.PAUSED, "interrupted"): RunState.INTERRUPTED,

@@ -104,7 +104,7 @@ class Prompt(Command[SessionPromptResult]):
         prompt_id: str | None,
         delivery: Delivery,
         model: str | None,
-        mode: Mode | None,
+        mode: Mode | None = None,
     ) -> None:
         super().__init__(by, keys)
         self.content = content

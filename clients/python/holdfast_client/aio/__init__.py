@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 from holdfast_client.aio.answers import Answer, Answerer, Answers, Ask, by_kind
+from holdfast_client.aio.caller import CALL_TIMEOUT_S, Caller, Statistics
 from holdfast_client.aio.client import Client
 from holdfast_client.aio.event_stream import EventStream
 from holdfast_client.aio.event_tree import EventTree, TreeEvent
-from holdfast_client.aio.keeper import CALL_TIMEOUT_S, GIVE_UP_S, Keeper, Statistics
+from holdfast_client.aio.keeper import GIVE_UP_S, Keeper
 from holdfast_client.aio.notifications import NotificationStream, Notified
 from holdfast_client.aio.routes import Dialled, Fixed, Route, Shared
 from holdfast_client.aio.rpc import Rpc, new_id
@@ -122,11 +123,12 @@ def connect(
             case "auto":
                 return Auto(Shared(locations, may_start=False), sidecar)
 
+    caller = Caller(call_timeout_s)
     keeper = Keeper(
+        caller,
         route or chosen(),
         hello,
         require=Requirement.parse(require) if require is not None else None,
         give_up_s=give_up_s,
-        call_timeout_s=call_timeout_s,
     )
-    return Client(keeper, answer)
+    return Client(caller, keeper, answer)

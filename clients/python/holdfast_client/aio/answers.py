@@ -16,9 +16,9 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup
 
+from holdfast_client.aio.caller import Caller
 from holdfast_client.aio.event_stream import Follow
 from holdfast_client.aio.event_tree import EventTree
-from holdfast_client.aio.keeper import Keeper
 from holdfast_client.aio.rpc import Rpc
 from holdfast_client.errors import ClientError, ConnectionLost, LogChanged, NoAnswer
 from holdfast_protocol import events
@@ -100,7 +100,7 @@ class Attendance:
 
     Args:
         answerers: the callback for each kind.
-        keeper: the client's.
+        caller: the client's.
         rpc: the client's.
         make_tree: makes an event tree.
         tasks: where dialogs run.
@@ -109,13 +109,13 @@ class Attendance:
     def __init__(
         self,
         answerers: Mapping[RequestKind, Answerer],
-        keeper: Keeper,
+        caller: Caller,
         rpc: Rpc,
         make_tree: MakeTree,
         tasks: TaskGroup,
     ) -> None:
         self._answerers = answerers
-        self._keeper = keeper
+        self._caller = caller
         self._rpc = rpc
         self._make_tree = make_tree
         self._tasks = tasks
@@ -176,7 +176,7 @@ class Attendance:
                     async for item in tree:
                         self._take(item.session_id, item.event)
                 except (ConnectionLost, NoAnswer):
-                    await self._keeper.wait_connected()
+                    await self._caller.wait_connected()
                 else:
                     return
         except (NotFound, LogChanged) as gone:
@@ -232,7 +232,7 @@ class Attendance:
                     message=answer.message,
                 )
             except (ConnectionLost, NoAnswer):
-                await self._keeper.wait_connected()
+                await self._caller.wait_connected()
             except NotFound:
                 return
             else:

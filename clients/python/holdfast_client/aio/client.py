@@ -12,11 +12,12 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from holdfast_client.aio.answers import Answers, Attendance, by_kind
+from holdfast_client.aio.caller import OUTSIDE, Caller, Statistics
 from holdfast_client.aio.event_stream import Follow
 from holdfast_client.aio.event_tree import EventTree
 from holdfast_client.aio.follower import Follower
 from holdfast_client.aio.hosting import Hosting
-from holdfast_client.aio.keeper import Keeper, Statistics
+from holdfast_client.aio.keeper import Keeper
 from holdfast_client.aio.notifications import NotificationStream, Notified
 from holdfast_client.aio.parts import Parts, make_tree
 from holdfast_client.aio.rpc import Rpc
@@ -45,11 +46,12 @@ class Client:
 
     rpc: Rpc
 
-    def __init__(self, keeper: Keeper, answers: Answers | None) -> None:
+    def __init__(self, caller: Caller, keeper: Keeper, answers: Answers | None) -> None:
+        self._caller = caller
         self._keeper = keeper
         self._answers = answers
-        self.rpc = Rpc(keeper)
-        self._follower = Follower(keeper)
+        self.rpc = Rpc(caller)
+        self._follower = Follower(caller)
         self._tasks: TaskGroup | None = None
         self._parts: Parts | None = None
         self._streams: weakref.WeakSet[NotificationStream] = weakref.WeakSet()
@@ -93,14 +95,14 @@ class Client:
         def tree(follow: Follow) -> EventTree:
             return make_tree(self.rpc, self._follower, follow)
 
-        attendance = Attendance(by_kind(self._answers), self._keeper, self.rpc, tree, tasks)
-        hosting = Hosting(self._keeper, self.rpc, tasks)
-        return Parts(self._keeper, self.rpc, self._follower, hosting, attendance)
+        attendance = Attendance(by_kind(self._answers), self._caller, self.rpc, tree, tasks)
+        hosting = Hosting(self._caller, self.rpc, tasks)
+        return Parts(self._caller, self.rpc, self._follower, hosting, attendance)
 
     @property
     def _entered(self) -> Parts:
         if self._parts is None:
-            raise ClientClosed("Use the client inside its `async with` block.")
+            raise ClientClosed(OUTSIDE)
         return self._parts
 
     # The connection ------------------------------------------------------------------------------------
@@ -113,15 +115,15 @@ class Client:
     @property
     def connected(self) -> bool:
         """Whether calls pass now; if not, the library is reconnecting or has given up until the next call."""
-        return self._keeper.connected
+        return self._caller.connected
 
     async def wait_connected(self) -> None:
         """Wait until calls pass. Does not make the library try again once it gave up: calls do."""
-        await self._keeper.wait_connected()
+        await self._caller.wait_connected()
 
     def statistics(self) -> Statistics:
         """Count connections and calls."""
-        return self._keeper.statistics()
+        return self._caller.statistics()
 
     async def call(
         self, method: str, params: dict[str, Any] | None = None, *, timeout_s: float | None = None
@@ -131,12 +133,12 @@ class Client:
         It is sent again after a lost connection only if that changes nothing: it reads, or has a key.
         `session/subscribe` made so is yours to follow (`notifications`): do not mix it with `events`.
         """
-        answer = await self._keeper.perform(method, params or {}, timeout_s=timeout_s)
+        answer = await self._caller.perform(method, params or {}, timeout_s=timeout_s)
         return msgspec.json.decode(answer)
 
     async def notify(self, method: str, params: dict[str, Any] | None = None) -> None:
         """Send a notification on the present connection."""
-        await self._keeper.notify(method, params or {})
+        await self._caller.notify(method, params or {})
 
     def notifications(self, *methods: str) -> NotificationStream:
         """Iterate notifications as they come, from now on: all, or only those of some methods."""

@@ -5,7 +5,7 @@ import weakref
 import anyio
 import msgspec
 
-from holdfast_client.aio.keeper import Keeper
+from holdfast_client.aio.caller import Caller
 from holdfast_client.core.calls import Call
 from holdfast_client.core.follows import Follow, Follows, Stage
 from holdfast_client.core.tail import Tail
@@ -27,8 +27,8 @@ _subscribe_decoder = msgspec.json.Decoder(SessionSubscribeResult)
 class Follower:
     """One client's subscriptions. One owner."""
 
-    def __init__(self, keeper: Keeper) -> None:
-        self._keeper = keeper
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
         self._follows = Follows()
         self._changed = anyio.Event()  # A subscription left a stage in which others have to wait.
 
@@ -86,10 +86,10 @@ class Follower:
 
         follow.stage = Stage.SUBSCRIBING
         try:
-            await self._keeper.perform(
+            await self._caller.perform(
                 "session/subscribe",
                 params,
-                bound_to=self._keeper.number,
+                bound_to=self._caller.number,
                 early=early,
                 on_result=started,
             )
@@ -119,7 +119,7 @@ class Follower:
 
         follow.stage = Stage.LEAVING
         params = SessionUnsubscribeParams(session_id=follow.session_id)
-        self._keeper.post(Call("session/unsubscribe", params, ended, bound_to=self._keeper.number))
+        self._caller.post(Call("session/unsubscribe", params, ended, bound_to=self._caller.number))
 
     def _tell(self) -> None:
         self._changed.set()

@@ -15,7 +15,7 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup
 
-from holdfast_client.aio.keeper import Keeper
+from holdfast_client.aio.caller import Caller
 from holdfast_client.aio.rpc import Rpc, decode_result
 from holdfast_client.core.back_off import BackOff
 from holdfast_client.core.hosted import Function, HostedFunction, Tool, content_of
@@ -56,13 +56,13 @@ class Hosting:
     """One client's hosted tools. One owner.
 
     Args:
-        keeper: the client's.
+        caller: the client's.
         rpc: the client's.
         tasks: where calls run.
     """
 
-    def __init__(self, keeper: Keeper, rpc: Rpc, tasks: TaskGroup) -> None:
-        self._keeper = keeper
+    def __init__(self, caller: Caller, rpc: Rpc, tasks: TaskGroup) -> None:
+        self._caller = caller
         self._rpc = rpc
         self._tasks = tasks
         self._sessions: dict[str, dict[str, HostedFunction]] = {}
@@ -121,7 +121,7 @@ class Hosting:
                 running.cancel()
         elif running is None:
             self._running[key] = scope = anyio.CancelScope()
-            self._tasks.start_soon(self._run, call, self._keeper.number, scope)
+            self._tasks.start_soon(self._run, call, self._caller.number, scope)
 
     # Registering ---------------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class Hosting:
         back_off = BackOff(random.random)
         for tries_left in reversed(range(TAKE_OVER_TRIES)):
             try:
-                await self._keeper.perform("tool/register", params, bound_to=number, early=True)
+                await self._caller.perform("tool/register", params, bound_to=number, early=True)
             except Conflict:
                 if not tries_left:
                     raise
@@ -200,14 +200,14 @@ class Hosting:
                 tool_call_id=call.tool_call_id,
                 text=text[start : start + OUTPUT_CHARS_MAX],
             )
-            answer = await self._keeper.perform("tool/output", params, bound_to=number)
+            answer = await self._caller.perform("tool/output", params, bound_to=number)
             if not decode_result("tool/output", answer, ToolOutputResult).running:
                 return False
         return True
 
     async def _complete(self, done: ToolCompleteParams, number: int) -> None:
         try:
-            await self._keeper.perform("tool/complete", done, bound_to=number)
+            await self._caller.perform("tool/complete", done, bound_to=number)
         except RpcError as refused:
             if done.error is None:  # Too large, for example: the model is told so.
                 await self._complete(_failed(done, f"The result was refused: {refused.message}"), number)

@@ -4,18 +4,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from holdfast_client.aio.answers import Attendance
+from holdfast_client.aio.caller import Caller
 from holdfast_client.aio.event_stream import EventStream, Follow
 from holdfast_client.aio.event_tree import EventTree
 from holdfast_client.aio.follower import Follower
 from holdfast_client.aio.hosting import Hosting
-from holdfast_client.aio.keeper import Keeper
 from holdfast_client.aio.rpc import Rpc
 
 
 class Parts(NamedTuple):
     """One client's parts. One instance for all its sessions."""
 
-    keeper: Keeper
+    caller: Caller
     rpc: Rpc
     follower: Follower
     hosting: Hosting

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
-from holdfast_client.aio.keeper import Keeper
+from holdfast_client.aio.caller import Caller
 from holdfast_client.core.resend import keyed
 from holdfast_protocol.errors import RemoteProtocolError
 from holdfast_protocol.methods import (
@@ -63,8 +63,8 @@ def _method(
 class Rpc:
     """All calls of the protocol but `initialize`, which the client makes itself."""
 
-    def __init__(self, keeper: Keeper) -> None:
-        self._keeper = keeper
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
 
     async def perform(self, method: str, params: msgspec.Struct, result: type[R]) -> R:
         """Make a call of the table, keyed.
@@ -74,7 +74,7 @@ class Rpc:
             ConnectionLost: it could not be made, or was not answered.
             NoAnswer: not in time.
         """
-        answer = await self._keeper.perform(method, keyed(params, new_id))
+        answer = await self._caller.perform(method, keyed(params, new_id))
         return decode_result(method, answer, result)
 
     ping = _method("ping", connection.PingParams, connection.PingResult)
