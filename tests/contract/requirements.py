@@ -774,4 +774,64 @@ REQUIREMENTS: tuple[Requirement, ...] = (
             ),
         ),
     ),
+    # Conversations -------------------------------------------------------------------------------------
+    Requirement(
+        id="discipline-talk",
+        sentence="What does not fit is refused for itself, and disturbs nobody else.",
+        source=DISCIPLINE,
+        tests=(TALKS + "clients.yaml", TALKS + "discipline*.yaml", TALKS + "overloaded.yaml"),
+    ),
+    Requirement(
+        id="content-kept",
+        sentence="The content of a prompt is kept as it was sent.",
+        source="Content",
+        tests=(TALKS + "content.yaml",),
+    ),
+    Requirement(
+        id="order-talk",
+        sentence="Calls act in their order, a cancel at once, a delete ends all, and an answer is durable.",
+        source=ORDER,
+        tests=(TALKS + "delete_races.yaml", TALKS + "durable_by_then.yaml", TALKS + "order_of*.yaml"),
+    ),
+    Requirement(
+        id="handshake-right-token",
+        sentence="After many wrong tokens the right one is let in all the same.",
+        source=HANDSHAKE,
+        tests=(TALKS + "handshake_many_wrong_tokens.yaml",),
+    ),
+    Requirement(
+        id="crash-nothing-lost",
+        sentence="After a crash or on a full disk nothing seen is lost, and nothing runs twice.",
+        source="After a crash",
+        tests=(
+            TALKS + "disk_full.yaml",
+            TALKS + "kill_in*.yaml",
+            TALKS + "restart_queue.yaml",
+            TALKS + "stop_signal.yaml",
+        ),
+    ),
+    Requirement(
+        id="subscribe-lag",
+        sentence="Who does not read is served from the log later, and slows nobody.",
+        source=SUBSCRIBING,
+        tests=(TALKS + "lag.yaml", TALKS + "wait_unloaded.yaml"),
+    ),
+    Requirement(
+        id="sessions-apart",
+        sentence="Sessions share neither events nor directory nor environment.",
+        source="Words",
+        tests=(TALKS + "sessions_apart.yaml",),
+    ),
+    Requirement(
+        id="embedding-parent",
+        sentence="A sidecar ends with its parent, and what ran can be continued.",
+        source=EMBEDDING,
+        tests=(TALKS + "sidecar.yaml",),
+    ),
+    Requirement(
+        id="limits-message",
+        sentence="A message beyond its limit is refused, and disturbs nobody else.",
+        source=LIMITS,
+        tests=(TALKS + "too_large.yaml",),
+    ),
 )
