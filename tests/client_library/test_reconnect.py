@@ -386,13 +386,12 @@ async def test_waiting_for_a_connection_ends_with_the_client(home: Home):
     async with daemon_in(home):
         route = Cuttable(home)
         with anyio.fail_after(WAIT_S):
-            async with anyio.create_task_group() as tasks:
-                async with aio.connect(route=route) as client:
-                    await client.wait_connected()
-                    route.refuse = True
-                    route.cut()
-                    while client.connected:
-                        await anyio.lowlevel.checkpoint()
-                    tasks.start_soon(wait, client)
-                    await anyio.wait_all_tasks_blocked()
+            async with anyio.create_task_group() as tasks, aio.connect(route=route) as client:
+                await client.wait_connected()
+                route.refuse = True
+                route.cut()
+                while client.connected:
+                    await anyio.lowlevel.checkpoint()
+                tasks.start_soon(wait, client)
+                await anyio.wait_all_tasks_blocked()
     assert len(errors) == 1

@@ -123,6 +123,8 @@ class MemoryStore:
         self._check_keys(session, changes, set())
         log = self._medium.logs[session]
         log.row = log.row._replace(state="deleted", run=None, title=None, env="{}", view=None)
+        for name in [name for name in self._medium.keys if not name[1] and name[3] == log.row.session]:
+            del self._medium.keys[name]
         self._apply(session, (), changes)
 
     def purge(self, session: SessionKey, rows_max: int) -> bool:

@@ -500,6 +500,17 @@ class StoreContract:
         with pytest.raises(StoreConflict):
             create(store)
 
+    def test_with_a_session_goes_the_key_that_is_its_id_and_no_other(self, store: Store) -> None:
+        def key_of(client: str, name: str) -> InsertKey:
+            return InsertKey(DAEMON_SCOPE, client, "session/create", name, b"d", b"{}", 5)
+
+        kept = [key_of("client", "s"), key_of("", "other"), key_of("client", "k")]
+        key = create(store, "s", changes=[key_of("", "s"), *kept])
+        store.mark_deleted(key, ())
+        assert store.find_key(DAEMON_SCOPE, "", "session/create", "s") is None
+        for change in kept:
+            assert store.find_key(DAEMON_SCOPE, change.client, change.method, change.key) is not None
+
     def test_a_purge_removes_so_many_rows_at_a_time(self, store: Store) -> None:
         key = create(store, first=rows(1, 5), changes=[remember(scope=None)])
         other = create(store, "other", first=rows(1, 5))

@@ -15,9 +15,11 @@ from memory_store import MemoryStore
 from scripted import ScriptedModel, Stage, say
 
 from holdfast_daemon.methods.idempotency import InFlight, digest_of, key_of
+from holdfast_daemon.models.base import ModelError
 from holdfast_daemon.sessions.commands import Idempotency
 from holdfast_protocol.content import TextBlock
 from holdfast_protocol.errors import Conflict, IdempotencyConflict
+from holdfast_protocol.events import ErrorInfo
 from holdfast_protocol.methods.prompt import SessionPromptParams
 from holdfast_protocol.methods.session import SessionCreateParams, SessionUpdateParams
 
@@ -127,6 +129,11 @@ async def test_a_key_is_let_go_of_when_its_call_fails_or_is_cancelled() -> None:
 
 # Each mutating method ---------------------------------------------------------------------------------------
 
+
+async def sessions_of(client: Client) -> set[str]:
+    return {row["sessionId"] for row in (await client.call("session/list"))["sessions"]}
+
+
 Prepare = Callable[[Core, Client], Any]
 
 
@@ -155,9 +162,6 @@ CALLS: dict[str, tuple[Prepare, dict[str, Any], dict[str, Any]]] = {
 
 
 def model() -> ScriptedModel:
-    from holdfast_daemon.models.base import ModelError
-    from holdfast_protocol.events import ErrorInfo
-
     return ScriptedModel([ModelError(ErrorInfo(kind="overloaded", message="busy"))], say("on"))
 
 
@@ -190,14 +194,11 @@ async def test_the_same_key_with_other_params_is_a_conflict_and_does_nothing(met
         await prepare(core, client)
         await client.create("t")
         await client.call(method, **params, key="k")
-        before = await client.call("session/list")
+        before = await sessions_of(client)
         with pytest.raises(IdempotencyConflict) as caught:
             await client.call(method, **{**params, **other}, key="k")
         assert (caught.value.data.id, caught.value.data.resource) == ("k", method)
-        after = await client.call("session/list")
-        assert [row["sessionId"] for row in after["sessions"]] == [
-            row["sessionId"] for row in before["sessions"]
-        ]
+        assert await sessions_of(client) == before
 
 
 async def test_a_key_belongs_to_its_client_and_its_method() -> None:

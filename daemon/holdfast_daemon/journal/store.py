@@ -219,7 +219,10 @@ class Store(Protocol):
         ...
 
     def mark_deleted(self, session: SessionKey, changes: Sequence[Change]) -> None:
-        """Make a session unfindable; its id stays taken."""
+        """Make a session unfindable; its id stays taken, and keys that are its id are forgotten.
+
+        Such a key is of a call that made the session; asked again it must not be answered with what is gone.
+        """
         ...
 
     def purge(self, session: SessionKey, rows_max: int) -> bool:

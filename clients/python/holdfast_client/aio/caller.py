@@ -179,7 +179,8 @@ class Caller:
 
     def disconnect(self) -> None:
         """The connection is gone."""
-        self._usable = anyio.Event()
+        if self._usable.is_set():  # Else who waits for it goes on waiting.
+            self._usable = anyio.Event()
         self._calls.disconnect()
         self._all_sent()
 
@@ -193,7 +194,7 @@ class Caller:
         await self._wanted.wait()
 
     async def next_frames(self) -> list[bytes]:
-        """Wait until there is something to send, and give it, one message each; what was given before is sent."""
+        """Wait for something to send, and give it, one message each; what was given before is sent."""
         self._all_sent()
         while True:
             self._to_send = anyio.Event()
