@@ -1,5 +1,6 @@
 """Which answers count: the first valid one, for exactly one call (design.md section 7; P10)."""
 
+import anyio.lowlevel
 import pytest
 from interaction_world import resident
 from person import calling, script, shell
@@ -206,23 +207,32 @@ async def test_cancelling_the_run_resolves_what_it_asked_for_everybody(home):
         assert (late["accepted"], late["outcome"], late["by"]) == (False, "cancelled", "bob")
 
 
-async def test_answer_and_cancel_at_the_same_moment_leave_one_outcome(home):
-    """Whichever is read first, the log keeps its rules; a hundred times, in both orders."""
+async def apart(first, second, turns):
+    """Send two messages, so many turns of the loop apart."""
+    await first[0].send(first[1])
+    for _ in range(turns):
+        await anyio.lowlevel.checkpoint()
+    await second[0].send(second[1])
+
+
+@pytest.mark.parametrize("answer_first", [True, False])
+async def test_answer_and_cancel_at_the_same_moment_leave_one_outcome(home, answer_first):
+    """Whichever is read first, and at whatever point of the other's work, the log keeps its rules."""
     async with resident(home) as daemon:
         ann = await daemon.person("ann")
         bob = await daemon.person("bob")
         session = await ann.begin(home.work)
-        for number in range(100):
+        (home.work / "ran").touch()
+        for turns in range(60):
             await ann.prompt(session, script(calling(shell("echo x >> ran")), DONE))
             asked = await ann.event("request_opened")
             answer = ann.request("request/respond", ann.answering(asked, "allow"))
             cancel = bob.request("session/cancel", {"sessionId": session, "runId": asked["runId"]})
-            sends = [(ann, answer), (bob, cancel)]
-            for person, message in sends if number % 2 else reversed(sends):
-                await person.send(message)
+            pair = [(ann, answer), (bob, cancel)]
+            await apart(*(pair if answer_first else reversed(pair)), turns)
             result = (await ann.answer(answer["id"]))["result"]
             await bob.answer(cancel["id"])
-            resolved = await ann.event("request_resolved", requestId=asked["requestId"])
+            resolved = await ann.event("request_resolved", requestId=asked["requestId"], runId=asked["runId"])
             assert result["outcome"] == resolved["outcome"] in {"allow", "cancelled"}
             assert result["accepted"] == (resolved["outcome"] == "allow")
             await ann.end()

@@ -204,16 +204,37 @@ async def test_what_is_against_the_rules_closes_with_their_code(home, name):
                 pass
 
 
-async def test_nothing_behind_a_broken_frame_is_served(home):
+@pytest.mark.parametrize("first", ["binary", "not masked"])
+async def test_nothing_behind_a_broken_frame_is_served(home, first):
+    """Not even a cancel, which acts on being read; but what came before it in the same packet is."""
     async with listening(home) as daemon:
         owner = await daemon.person("owner")
-        ann, channel = await page(daemon)
-        create = message_of("session/create", cwd=str(home.work))
-        await channel.send_frames(frame_bytes(BINARY, b"x"), frame_bytes(TEXT, create))
-        assert await channel.closed() == 1003
-        assert channel.bodies[1:] == [], "no answer but initialize's"
-        assert (await owner.call("session/list"))["sessions"] == []
-        del ann
+        one, two = await owner.begin(home.work), await owner.begin(home.work)
+        for session in (one, two):
+            await owner.prompt(session, script({"hang": True}))
+        _, channel = await page(daemon)
+        before = frame_bytes(TEXT, message_of("session/cancel", 7, sessionId=one))
+        behind = frame_bytes(TEXT, message_of("session/cancel", 8, sessionId=two))
+        frames, code = BROKEN[first]
+        await channel.send_frames(before, *frames, behind)
+        assert await channel.closed() == code
+        await owner.event("run_cancelled", session=one)
+        assert (await owner.call("session/get", sessionId=two))["session"]["status"] == "running"
+        await owner.call("session/cancel", sessionId=two)
+        await owner.event("run_cancelled", session=two)
+
+
+async def test_what_comes_with_a_goodbye_is_served(home):
+    """A page that is closed cancels and leaves, in one packet."""
+    async with listening(home) as daemon:
+        owner = await daemon.person("owner")
+        session = await owner.begin(home.work)
+        await owner.prompt(session, script({"hang": True}))
+        _, channel = await page(daemon)
+        cancel = frame_bytes(TEXT, message_of("session/cancel", sessionId=session))
+        await channel.send_frames(cancel, frame_bytes(CLOSE, (1001).to_bytes(2, "big")))
+        assert await channel.closed() == 1001
+        assert (await owner.end())["by"] == "page"
 
 
 LIMIT = 4096

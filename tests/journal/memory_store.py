@@ -17,15 +17,19 @@ from holdfast_daemon.journal.store import (
     EndMessages,
     EventRow,
     InsertKey,
+    InsertRule,
     KeyRow,
     NewSession,
     Page,
     PromptStatus,
+    RequestRow,
+    RuleRow,
     RunRow,
     SessionKey,
     SessionRow,
     StoreConflict,
     StoreError,
+    TokenRow,
     Upsert,
 )
 
@@ -61,6 +65,8 @@ class Medium:
         self.version = SCHEMA_VERSION
         self.logs: dict[SessionKey, Log] = {}
         self.keys: dict[KeyName, tuple[InsertKey, SessionKey]] = {}
+        self.rules: dict[str, RuleRow] = {}
+        self.tokens: dict[str, TokenRow] = {}
 
 
 class MemoryStore:
@@ -177,6 +183,8 @@ class MemoryStore:
                     for message in log.tables["messages"].values():
                         if message.get("run") == change.run and message.get("status") is None:
                             message.update(status=change.status, completed_at=change.at)
+                case InsertRule():
+                    self._medium.rules[change.row.rule] = change.row
                 case InsertKey():
                     self._medium.keys[_name(session, change)] = (change, session)
 
@@ -273,6 +281,27 @@ class MemoryStore:
         if message is None or message.get("role") != "user":
             return None
         return "removed" if message.get("status") == "removed" else "queued"
+
+    def find_request(self, session: SessionKey, request: str) -> RequestRow | None:
+        row = self._medium.logs[session].tables["requests"].get(request)
+        if row is None:
+            return None
+        return RequestRow(row["body"], row.get("outcome"), row.get("answered_by"))
+
+    def rules(self) -> list[RuleRow]:
+        return list(self._medium.rules.values())
+
+    def remove_rule(self, rule: str) -> None:
+        self._medium.rules.pop(rule, None)
+
+    def tokens(self) -> list[TokenRow]:
+        return list(self._medium.tokens.values())
+
+    def insert_token(self, row: TokenRow) -> None:
+        self._medium.tokens[row.token] = row
+
+    def remove_token(self, token: str) -> None:
+        self._medium.tokens.pop(token, None)
 
     def find_key(self, scope: SessionKey, client: str, method: str, key: str) -> KeyRow | None:
         found = self._medium.keys.get((scope, client, method, key))

@@ -31,12 +31,12 @@ def tokens(clock: Clock) -> Tokens:
 
 def refusal(tokens: Tokens, token: str | None) -> AuthRequired:
     with pytest.raises(AuthRequired) as caught:
-        tokens.role_of(token)
+        tokens.principal_of(token).role
     return caught.value
 
 
 def test_the_owners_token_is_a_controllers(tokens: Tokens) -> None:
-    assert tokens.role_of("right") == "controller"
+    assert tokens.principal_of("right").role == "controller"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_any_other_is_refused_whatever_it_is_made_of(tokens: Tokens, token: str 
 def test_no_text_but_the_token_passes(token: str) -> None:
     tokens = Tokens("right", failures_max=3, window_s=60.0, clock=lambda: 1.0)
     if token == "right":
-        assert tokens.role_of(token) == "controller"
+        assert tokens.principal_of(token).role == "controller"
     else:
         refusal(tokens, token)
 
@@ -70,7 +70,7 @@ def test_so_many_wrong_ones_are_answered_and_the_next_told_to_wait(tokens: Token
 def test_the_right_one_passes_however_many_wrong_ones_came_before(tokens: Tokens) -> None:
     for _ in range(50):
         refusal(tokens, "wrong")
-        assert tokens.role_of("right") == "controller"
+        assert tokens.principal_of("right").role == "controller"
 
 
 def test_failures_are_forgotten_when_their_time_is_over(tokens: Tokens, clock: Clock) -> None:

@@ -21,7 +21,7 @@ def load_owner_token(path: Path) -> str:
         token = path.read_text(encoding="ascii").strip()
         if token:
             return token
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):  # None yet, or a damaged one nobody can present.
         pass
     token = new_secret()
     part = path.with_suffix(".part")
