@@ -58,7 +58,8 @@ class Server:
             self._refused += 1
             connected.close()
             return
-        self._tasks.start_soon(self._adopt, connected)
+        # Counted from here on, not from its task's first turn: many may be admitted in one turn.
+        self._tasks.start_soon(self._adopt, self.peer(), connected)
 
     def peer(self, *, trusted: bool = False) -> Peer:
         """Make a peer for a transport."""
@@ -92,9 +93,8 @@ class Server:
             requests=self._requests + sum(peer.requests for peer in self._peers),
         )
 
-    async def _adopt(self, connected: socket.socket) -> None:
+    async def _adopt(self, peer: Peer, connected: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        peer = self.peer()
         try:
             await loop.connect_accepted_socket(lambda: peer, connected)
         except OSError as error:  # It was closed meanwhile.

@@ -20,7 +20,7 @@ def load_owner_token(path: Path) -> str:
         token = path.read_text(encoding="ascii").strip()
         if token:
             return token
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):  # None yet, or a file that was damaged.
         pass
     token = token_urlsafe(_TOKEN_BYTES)
     part = path.with_suffix(".part")
