@@ -30,13 +30,14 @@ from holdfast_daemon.idle_exit import IdleExit
 from holdfast_daemon.journal.ballast import Ballast
 from holdfast_daemon.journal.journal import Journal
 from holdfast_daemon.journal.sqlite import SQLiteStore
-from holdfast_daemon.journal.state_dir import StateDir
+from holdfast_daemon.journal.state_dir import StateDir, StateDirError
 from holdfast_daemon.methods.daemon import server_info
 from holdfast_daemon.methods.dispatcher import Dispatcher
 from holdfast_daemon.methods.idempotency import InFlight
 from holdfast_daemon.methods.services import Services
 from holdfast_daemon.models.catalogue import Catalogue
 from holdfast_daemon.net.auth import OWNER, Principal, Tokens, load_owner_token
+from holdfast_daemon.net.listener import BindError
 from holdfast_daemon.net.stdio import serve_stdio
 from holdfast_daemon.server import Server
 from holdfast_daemon.sessions.registry import Registry
@@ -90,6 +91,16 @@ class App:
             BindError: an endpoint cannot be opened.
         """
         become_subreaper()
+        refusal: Exception | None = None
+        try:
+            await self._run(on_ready, stdio)
+        except* (StateDirError, BindError) as group:
+            # It came through the task groups of the parts that were up already.
+            refusal = _first(group)
+        if refusal is not None:
+            raise refusal
+
+    async def _run(self, on_ready: Callable[[Record], None], stdio: tuple[int, int] | None) -> None:
         with StateDir(Path(self._config.state_dir)) as state:
             async with AsyncExitStack() as stack:
                 core = await stack.enter_async_context(self._core(state))
@@ -264,3 +275,10 @@ class App:
         server.close_all()
         with anyio.move_on_after(1):
             await server.gone()
+
+
+def _first(error: Exception) -> Exception:
+    """Give the first error in a group of groups."""
+    while inner := getattr(error, "exceptions", ()):
+        error = inner[0]
+    return error

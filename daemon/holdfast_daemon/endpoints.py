@@ -11,7 +11,7 @@ from typing import Self
 from anyio.abc import TaskGroup
 
 from holdfast_daemon.config import Config
-from holdfast_daemon.journal.state_dir import check_private, hold_lock
+from holdfast_daemon.journal.state_dir import StateDirError, check_private, hold_lock
 from holdfast_daemon.net.auth import Tokens
 from holdfast_daemon.net.discovery_record import DiscoveryRecord
 from holdfast_daemon.net.listener import Listener, listen_tcp, listen_unix
@@ -97,10 +97,7 @@ class Endpoints:
             self._open_websocket(config.ws, tasks)
         if config.runtime_dir is None:
             return
-        runtime = Path(config.runtime_dir)
-        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
-        check_private(runtime)
-        self._lock = hold_lock(runtime / f"daemon-v{PROTOCOL_MAJOR}.lock")
+        self._lock = _hold_directory(Path(config.runtime_dir))
         places = Locations(config="", state=config.state_dir, runtime=config.runtime_dir)
         listening = listen_unix(places.socket)
         self._unix = places.socket
@@ -145,3 +142,13 @@ class Endpoints:
         listener = Listener(listening, self._server.admit)
         self._listeners.append(listener)
         tasks.start_soon(listener.serve)
+
+
+def _hold_directory(runtime: Path) -> int:
+    """Make a runtime directory, if need be, and take its lock."""
+    try:
+        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_private(runtime)
+        return hold_lock(runtime / f"daemon-v{PROTOCOL_MAJOR}.lock")
+    except OSError as error:
+        raise StateDirError(f"Cannot use {runtime}: {error.strerror}") from error

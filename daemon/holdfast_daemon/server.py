@@ -67,14 +67,15 @@ class Server:
     def admit(self, connected: socket.socket) -> None:
         """Take an accepted socket, or close it: foreign user, or too many connections."""
         if self._has_room() and is_same_user(connected):
-            self._tasks.start_soon(self._adopt, connected)
+            # Counted from here on, not from its task's first turn: many may be admitted in one turn.
+            self._tasks.start_soon(self._adopt, self.peer(), connected)
         else:
             self._refuse(connected)
 
     def admit_websocket(self, gatekeeper: "Gatekeeper", connected: socket.socket) -> None:
         """Take an accepted socket that is to become a WebSocket, or close it."""
         if self._has_room():
-            self._tasks.start_soon(self._adopt_websocket, gatekeeper, connected)
+            self._tasks.start_soon(self._adopt_websocket, self._websocket(gatekeeper), connected)
         else:
             self._refuse(connected)
 
@@ -130,9 +131,8 @@ class Server:
             requests=self._requests + sum(peer.requests for peer in self._peers),
         )
 
-    async def _adopt(self, connected: socket.socket) -> None:
+    async def _adopt(self, peer: Peer, connected: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        peer = self.peer()
         try:
             await loop.connect_accepted_socket(lambda: peer, connected)
         except OSError as error:  # It was closed meanwhile.
@@ -140,7 +140,7 @@ class Server:
             self._peers.discard(peer)
             connected.close()
 
-    async def _adopt_websocket(self, gatekeeper: "Gatekeeper", connected: socket.socket) -> None:
+    def _websocket(self, gatekeeper: "Gatekeeper") -> "WebSocket":
         from holdfast_daemon.net.websocket import WebSocket  # noqa: PLC0415 - loaded on first use
 
         websocket = WebSocket(
@@ -150,6 +150,9 @@ class Server:
             self._websockets.discard,
         )
         self._websockets.add(websocket)
+        return websocket
+
+    async def _adopt_websocket(self, websocket: "WebSocket", connected: socket.socket) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: websocket, connected)
         except OSError as error:  # It was closed meanwhile.

@@ -155,15 +155,17 @@ class Connection:
         """Give the framed answer to a request of the peer.
 
         Raises:
+            TypeError, ValueError: the result is no JSON; the request is still unanswered.
             LocalProtocolError: the request is unknown or answered already.
         """
+        body = jsonrpc.encode_result(request_id, result)  # If it is no JSON, the request is still unanswered.
         self._settle(request_id)
         if self._initializing:
             self._initializing = False
             if self.state is State.WAITING:  # Not if it was closed meanwhile.
                 self.state = State.OPEN
                 self._reader.frame_bytes_max = self._message_bytes_max
-        return self._frame(jsonrpc.encode_result(request_id, result))
+        return self._frame(body)
 
     def error(self, request_id: Id, error: RpcError) -> bytes:
         """Give the framed refusal of a request of the peer; a refused `initialize` closes the connection.

@@ -88,6 +88,7 @@ class Client:
         return result
 
     async def create(self, session_id: str = "s", cwd: str = "/", **params: Any) -> Any:
+        params.setdefault("mode", "auto")  # Permissions are tested elsewhere.
         return await self.call("session/create", sessionId=session_id, cwd=cwd, **params)
 
     async def prompt(self, content: str, session_id: str = "s", **params: Any) -> Any:

@@ -361,13 +361,13 @@ async def test_one_tool_call_is_cancelled_and_the_run_goes_on() -> None:
         await client.create()
         await client.prompt("go")
         await stage.reached()
-        answer = await client.call("session/cancel", sessionId="s", toolCallId="r1-t1")
+        answer = await client.call("session/cancel", sessionId="s", toolCallId="r1-m1-t1")
         assert answer == {"cancelled": True, "runId": "r1"}
         assert (await client.wait("r1"))["status"] == "completed"
         log = await finished(core)
     (failed,) = of(log, events.ToolCallFailed)
-    assert (failed.tool_call_id, failed.error.kind, failed.partial) == ("r1-t1", "cancelled", "so far")
-    assert [event.tool_call_id for event in of(log, events.ToolCallCompleted)] == ["r1-t2"]
+    assert (failed.tool_call_id, failed.error.kind, failed.partial) == ("r1-m1-t1", "cancelled", "so far")
+    assert [event.tool_call_id for event in of(log, events.ToolCallCompleted)] == ["r1-m1-t2"]
 
 
 @pytest.mark.parametrize("how", ["cancel", "interrupt"])

@@ -143,7 +143,14 @@ def _tool_call_completed(event: events.ToolCallCompleted, _seq: int, at: int) ->
 
 
 def _tool_call_failed(event: events.ToolCallFailed, _seq: int, at: int) -> tuple[Change, ...]:
-    values = (("error", _encode(event.error).decode()), ("status", "failed"), ("completed_at", at))
+    values = (  # A call that was refused has no start: this is all there is of it.
+        ("run", event.run_id or ""),
+        ("role", "tool"),
+        ("tool_call", event.tool_call_id),
+        ("error", _encode(event.error).decode()),
+        ("status", "failed"),
+        ("completed_at", at),
+    )
     return (Upsert("messages", event.tool_call_id, values),)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from holdfast_protocol.discovery import SUN_PATH_BYTES_MAX
 
@@ -94,13 +95,15 @@ class Listener:
     def __init__(self, listening: socket.socket, admit: Callable[[socket.socket], None]) -> None:
         self._listening = listening
         self._admit = admit
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # Set while it serves.
         self._spare: int | None = _spare_descriptor()
 
     async def serve(self) -> None:
         """Accept; a lack of descriptors is waited out, and refused politely meanwhile."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         try:
-            while True:
+            while not self._closed:
                 try:
                     connected, _address = await loop.sock_accept(self._listening)
                 except OSError as error:
@@ -108,6 +111,7 @@ class Listener:
                 else:
                     connected.setblocking(False)
                     self._admit(connected)
+                    await checkpoint()  # While many knock, accepting never waits: the others get their turn.
         finally:
             self.close()
 
@@ -125,6 +129,11 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._loop is not None:  # Else the loop would take the next file of this number for the listener.
+            self._loop.remove_reader(self._listening)
         self._listening.close()
         if self._spare is not None:
             os.close(self._spare)

@@ -157,6 +157,9 @@ class Peer(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Begin; the handshake has a deadline of its own that nothing extends."""
         self._transport = transport
+        if self._connection.state is State.CLOSING:  # Closed before it began: the daemon stops.
+            transport.abort()
+            return
         if hasattr(transport, "set_write_buffer_limits"):
             transport.set_write_buffer_limits(high=self._limits.send_high_water_bytes)
         loop = asyncio.get_running_loop()
@@ -344,7 +347,7 @@ class Peer(asyncio.Protocol):
     def _encode(self, request_id: Id, answer: Answer) -> tuple[bytes, Callable[[], None] | None]:
         try:
             return self._connection.result(request_id, answer.result), answer.after
-        except TypeError:  # A result that is no JSON: a bug, and the call is still to be answered.
+        except (TypeError, ValueError):  # No JSON: a bug, and the call is still to be answered.
             _logger.exception("result cannot be encoded")
             return self._connection.error(request_id, InternalError("A bug in the daemon.")), None
 
