@@ -204,6 +204,7 @@ class Killable(Place):
         self._path = path
         self._home = home
         self.hooks = hooks
+        self._errors = home.path / "stderr"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -225,7 +226,7 @@ class Killable(Place):
         try:
             with within():
                 await anyio.wait_readable(ready)
-            assert os.read(ready, 65536), "it ended before it was ready"
+            assert os.read(ready, 65536), self._errors.read_text(encoding="utf-8")
         finally:
             os.close(ready)
         record = self._home.runtime / "daemon-v1.json"
@@ -233,6 +234,7 @@ class Killable(Place):
 
     def _spawn(self, ready_end: int) -> None:
         hooks = [flag for hook in self.hooks for flag in ("--hook", f"{hook.event}={hook.target}")]
+        errors = os.open(self._errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._process = subprocess.Popen(
             [
                 *(str(Path(sys.executable).with_name("holdfastd")), "--ready-fd", str(ready_end), "--tcp"),
@@ -241,10 +243,11 @@ class Killable(Place):
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             pass_fds=[ready_end],
             env={"PATH": os.environ["PATH"], "HOME": str(self._home.path), "PYTHONPATH": self._path},
         )
+        os.close(errors)
 
     @property
     def pid(self) -> int:

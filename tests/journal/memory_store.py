@@ -164,7 +164,7 @@ class MemoryStore:
                     raise StoreConflict("The key is taken.")
                 names.add(name)
 
-    def _apply(self, session: SessionKey, rows: Sequence[EventRow], changes: Sequence[Change]) -> None:
+    def _apply(self, session: SessionKey, rows: Sequence[EventRow], changes: Sequence[Change]) -> None:  # noqa: C901 - a case per kind of change
         log = self._medium.logs[session]
         log.events.extend(rows)
         for change in changes:

@@ -31,7 +31,7 @@ def tokens(clock: Clock) -> Tokens:
 
 def refusal(tokens: Tokens, token: str | None) -> AuthRequired:
     with pytest.raises(AuthRequired) as caught:
-        tokens.principal_of(token).role
+        tokens.principal_of(token)
     return caught.value
 
 

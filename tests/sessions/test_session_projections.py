@@ -122,7 +122,11 @@ class Tables:
     def _tool_call_failed(self, event: events.ToolCallFailed) -> None:
         if event.tool_call_id not in self.messages:  # It was refused before it started.
             message = self._message("tool", event)
-            self.messages[event.tool_call_id] = {**message, "tool_call": event.tool_call_id, "started_at": None}
+            self.messages[event.tool_call_id] = {
+                **message,
+                "tool_call": event.tool_call_id,
+                "started_at": None,
+            }
         self.messages[event.tool_call_id].update(
             error=plain(event.error), status="failed", completed_at=event.at
         )
