@@ -40,7 +40,7 @@ async def test_as_many_questions_as_a_step_may_have_are_open_at_once_and_answere
 
 async def test_a_question_about_much_is_whole_for_everybody_and_after_a_crash(home):
     """Its event is too large for a row of the log: the text lies in a file of its own."""
-    content = "".join(f"{n} größer\n" for n in range(25_000))
+    content = "\U0001f642" * 90_000
     async with resident(home) as daemon:
         ann = await daemon.person("ann")
         session = await ann.begin(home.work)
