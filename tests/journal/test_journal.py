@@ -395,6 +395,26 @@ async def test_a_delta_over_the_limit_is_refused_like_any_event(store: TappedSto
 # Reading -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("bound", [2, 3, 4, 99])
+async def test_a_page_never_goes_beyond_the_head_whatever_is_stored(store: TappedStore, bound: int) -> None:
+    gate = Gate()
+    async with running(store) as world:
+        kept = await world.session()
+        await world.journal.commit(kept.log, notice("published"))
+        gate.close()
+        store.after = gate
+        world.journal.emit_nowait(kept.log, notice("stored"), notice("stored"))
+        await gate.reached()
+        assert len(await world.stored(kept.log)) == 4
+        forward = await world.journal.read(kept.log, 0, upto=bound, limit=9, bytes_max=9999)
+        assert (forward.last, [row.seq for row in forward.rows]) == (2, [1, 2])
+        backward = await world.journal.read_back(kept.log, bound + 1, limit=9, bytes_max=9999)
+        assert (backward.last, [row.seq for row in backward.rows]) == (2, [1, 2])
+        gate.open()
+        await world.journal.flushed(kept.log)
+        assert (await world.journal.read(kept.log, 0, limit=9, bytes_max=9999)).last == 4
+
+
 async def test_a_cursor_is_checked_against_head_and_epoch(store: TappedStore) -> None:
     async with running(store) as world:
         kept = await world.session()

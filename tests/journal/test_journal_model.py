@@ -12,8 +12,6 @@ emitted; a snapshot and what follows give the same view as the whole log.
 """
 
 import os
-import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -30,6 +28,7 @@ from journal_world import check_log, limits, notice
 from modelled_daemon import ModelledDaemon
 from outlets import WAIT_S, FakeOutlet, Follower
 
+from fakes.home import temporary_home
 from holdfast_daemon.config import HubLimits
 from holdfast_daemon.hub.filter import Filter
 from holdfast_daemon.hub.subscription import Pace
@@ -37,7 +36,7 @@ from holdfast_daemon.journal.store import EventRow
 from holdfast_protocol import events
 from holdfast_protocol.view import Snapshot, fold
 
-EXAMPLES = int(os.environ.get("HOLDFAST_MODEL_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("HOLDFAST_MODEL_EXAMPLES", "40"))
 
 NAMES = ("a", "b")
 
@@ -82,8 +81,7 @@ class Model(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
-        self.home = Path(tempfile.mkdtemp(prefix="hf"))
-        self.stack.callback(shutil.rmtree, self.home)
+        self.home = self.stack.enter_context(temporary_home()).path
         self.portal = self.stack.enter_context(start_blocking_portal())
         self.seen: dict[str, dict[int, bytes]] = defaultdict(dict)  # All that was ever read of a log.
         self.snapshots: list[tuple[str, Snapshot]] = []

@@ -16,6 +16,7 @@ import pytest
 from journal_world import TappedStore, World, check_log, limits, notice_of, open_sqlite, running
 from power_cut import RecordedDisk, recording
 
+from fakes.home import Home
 from holdfast_daemon.journal.store import Append, EventRow
 
 CUTS = int(os.environ.get("HOLDFAST_POWER_CUTS", "200"))
@@ -108,32 +109,32 @@ def chance() -> Random:
     return Random(f"cuts of {SEED}")
 
 
-async def test_no_power_cut_loses_an_acknowledged_event(tmp_path: Path, chance: Random) -> None:
-    (tmp_path / "recorded").mkdir()
-    recorded = await record(tmp_path / "recorded")
+async def test_no_power_cut_loses_an_acknowledged_event(home: Home, chance: Random) -> None:
+    (home.path / "recorded").mkdir()
+    recorded = await record(home.path / "recorded")
     count = len(recorded.disk.operations)
     kinds = {operation.kind for operation in recorded.disk.operations}
     assert {"write", "sync", "truncate"} <= kinds
     points = [0, count, *(chance.randint(0, count) for _ in range(CUTS))]
     for at in points:
-        assert lost(recorded, at, chance, tmp_path / "cut") == [], f"cut after {at} of {count} operations"
+        assert lost(recorded, at, chance, home.path / "cut") == [], f"cut after {at} of {count} operations"
 
 
-async def test_the_recorded_disk_would_show_a_log_that_is_not_synced(tmp_path: Path, chance: Random) -> None:
+async def test_the_recorded_disk_would_show_a_log_that_is_not_synced(home: Home, chance: Random) -> None:
     """The test above can fail: without the sync of each commit, cuts lose acknowledged events."""
-    (tmp_path / "recorded").mkdir()
-    recorded = await record(tmp_path / "recorded", synchronous="NORMAL", settings=limits())
+    (home.path / "recorded").mkdir()
+    recorded = await record(home.path / "recorded", synchronous="NORMAL", settings=limits())
     count = len(recorded.disk.operations)
     points = [chance.randint(count // 4, 3 * count // 4) for _ in range(40)]
-    assert any(lost(recorded, at, chance, tmp_path / "cut") for at in points)
+    assert any(lost(recorded, at, chance, home.path / "cut") for at in points)
 
 
-async def test_recording_ends_with_its_context(tmp_path: Path) -> None:
+async def test_recording_ends_with_its_context(home: Home) -> None:
     names: list[Any] = apsw.vfs_names()
     with recording() as disk:
-        open_sqlite(tmp_path).close()
+        open_sqlite(home.path).close()
     recorded = len(disk.operations)
     assert recorded > 0
     assert apsw.vfs_names() == names
-    open_sqlite(tmp_path).close()
+    open_sqlite(home.path).close()
     assert len(disk.operations) == recorded
