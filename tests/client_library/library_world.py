@@ -24,6 +24,9 @@ def locations(home: Home) -> discovery.Locations:
     return discovery.Locations(config="", state=str(home.state), runtime=str(home.runtime))
 
 
+Over = Literal["unix", "tcp", "websocket"]
+
+
 class Cuttable:
     """A route whose connections a test can break. Implements `Route`.
 
@@ -31,7 +34,7 @@ class Cuttable:
         dialled: how many connections were made.
     """
 
-    def __init__(self, home: Home, over: Literal["unix", "tcp"] = "unix", *, may_start: bool = False) -> None:
+    def __init__(self, home: Home, over: Over = "unix", *, may_start: bool = False) -> None:
         self._shared = Shared(locations(home), may_start=may_start)
         self._record = locations(home).record
         self._over = over
@@ -46,11 +49,13 @@ class Cuttable:
         if self.refuse:
             await Fixed("unix:/nonexistent/socket", None).dial(start=False)
         dialled = await self._shared.dial(start=start)
-        if self._over == "tcp":
+        if self._over != "unix":
             await dialled.stream.aclose()
             record = discovery_record(self._record)
-            host, port = record["tcp"]
-            dialled = await Fixed(f"tcp:{host}:{port}", record["token"]).dial(start=False)
+            address = "tcp:{}:{}".format(*record["tcp"])
+            if self._over == "websocket":
+                address = "ws://{}:{}/".format(*record["ws"])
+            dialled = await Fixed(address, record["token"]).dial(start=False)
         self.dialled += 1
         self._streams.append(dialled.stream)
         self._again.set()

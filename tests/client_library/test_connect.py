@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -73,20 +74,42 @@ async def test_auto_spawns_a_private_daemon_if_none_runs(home: Home):
     assert not home.runtime.exists()
 
 
-@pytest.mark.parametrize("over", ["unix", "tcp"])
+def addresses(endpoint: Any) -> dict[str, str]:
+    """Give a daemon's endpoints as `connect` takes them."""
+    return {
+        "unix": f"unix:{endpoint.unix}",
+        "tcp": "tcp:{}:{}".format(*endpoint.tcp),
+        "websocket": "ws://{}:{}/".format(*endpoint.ws),
+    }
+
+
+each_endpoint = pytest.mark.parametrize("over", ["unix", "tcp", "websocket"])
+
+
+@each_endpoint
 async def test_an_endpoint_and_token_of_ones_own_need_no_record(home: Home, over: str):
     async with daemon_in(home) as daemon:
-        endpoint = daemon.endpoint
-        address = f"unix:{endpoint.unix}" if over == "unix" else "tcp:{}:{}".format(*endpoint.tcp)
-        async with aio.connect(endpoint=address, token=endpoint.token) as client:
+        address = addresses(daemon.endpoint)[over]
+        async with aio.connect(endpoint=address, token=daemon.endpoint.token) as client:
             assert client.server.role == "controller"
+            assert (await client.run("say hello", cwd=str(home.work))).text.endswith("hello")
 
 
-async def test_a_wrong_token_is_refused_with_its_class(home: Home):
+@each_endpoint
+@pytest.mark.parametrize("token", ["wrong", None])
+async def test_a_wrong_token_is_refused_with_its_class(home: Home, over: str, token: str | None):
     async with daemon_in(home) as daemon:
         with pytest.raises(AuthRequired):
-            async with aio.connect(endpoint=f"unix:{daemon.endpoint.unix}", token="wrong"):
+            async with aio.connect(endpoint=addresses(daemon.endpoint)[over], token=token):
                 pytest.fail("it was let in")
+
+
+async def test_a_page_server_is_no_daemon_for_a_websocket(home: Home):
+    async with daemon_in(home) as daemon:
+        host, port = daemon.endpoint.tcp
+        with pytest.raises(DaemonUnreachable):
+            async with aio.connect(endpoint=f"ws://{host}:{port}/", token=daemon.endpoint.token):
+                pytest.fail("it speaks no HTTP")
 
 
 async def test_a_daemon_that_was_replaced_after_its_record_was_read_is_tried_once_more(home: Home):

@@ -1,10 +1,11 @@
 """Lost connections and daemons, unnoticed by the caller (failures.md D35: 100 drops, each event once)."""
 
 import random
+from typing import get_args
 
 import anyio
 import pytest
-from library_world import HANG, TERMINAL, WAIT_S, Cuttable, client_of, daemon_in, load, locations
+from library_world import HANG, TERMINAL, WAIT_S, Cuttable, Over, client_of, daemon_in, load, locations
 
 from fakes.daemons import Home, ProcessDaemon
 from holdfast_client import aio
@@ -27,8 +28,8 @@ async def cut_often(route: Cuttable, client: aio.Client, cuts: int, seed: int) -
         await client.wait_connected()
 
 
-@pytest.mark.parametrize("over", ["unix", "tcp"])
-async def test_a_stream_whose_connection_is_cut_100_times_has_no_gap_and_no_duplicate(home: Home, over: str):
+@pytest.mark.parametrize("over", get_args(Over))
+async def test_a_stream_whose_connection_is_cut_100_times_has_no_gap_and_no_duplicate(home: Home, over: Over):
     async with daemon_in(home):
         route = Cuttable(home, over)
         async with aio.connect(route=route) as client:

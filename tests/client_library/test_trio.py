@@ -11,8 +11,6 @@ from fakes.daemons import Home, ProcessDaemon
 from holdfast_client import aio
 from holdfast_protocol import events
 
-pytest.importorskip("trio")
-
 pytestmark = pytest.mark.timeout(120)
 
 

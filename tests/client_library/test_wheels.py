@@ -19,7 +19,8 @@ pytestmark = pytest.mark.timeout(300)
 
 PROGRAM = """
 import importlib.util, sys
-assert importlib.util.find_spec("holdfast_daemon") is None
+ABSENT = ("holdfast_daemon", "apsw", "websockets", "anthropic", "openai", "mcp")
+assert [name for name in ABSENT if importlib.util.find_spec(name)] == []
 import anyio, holdfast_client
 from holdfast_client import blocking
 from holdfast_protocol.discovery import Locations

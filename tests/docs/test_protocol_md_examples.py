@@ -44,6 +44,7 @@ def _bound(record: Any, cwd: str) -> dict[str, Any]:
         "<runtime>": runtime,
         "<state>": record["state"],
         "<port>": record["tcp"][1],
+        "<wsPort>": record["ws"][1],
         "<instanceId>": record["instanceId"],
     }
 

@@ -15,6 +15,7 @@ from person import calling, script, shell
 from fakes.raw_client import Refused
 from holdfast_daemon.config import HookSpec
 from holdfast_daemon.sessions import request_mutations
+from holdfast_daemon.sessions.session import Session
 from holdfast_daemon.sessions.tool_calls import ToolCalls
 
 COMMAND = "echo x >> ran"
@@ -237,6 +238,36 @@ async def test_hooks_do_not_see_a_call_again_that_was_asked_about_before_the_res
         await bob.end()
         assert lines(home.work / "ran") == ["from-hook"]
         assert len(bob.heard("hook_executed")) == 1
+
+
+@pytest.mark.parametrize(
+    ("prompt", "mode", "answer"), [("say a plan", "plan", "ask"), ("run: true", "ask", "allow")]
+)
+async def test_an_answer_counts_that_comes_before_the_run_has_its_history_again(
+    home, monkeypatch, prompt, mode, answer
+):
+    async with resident(home) as daemon:
+        ann = await daemon.person("ann")
+        session = await ann.begin(home.work, mode=mode)
+        await ann.prompt(session, prompt)
+        asked = await ann.event("request_opened")
+        await ann.event("run_paused")
+        left = crash(home, home.path / "left")
+    resolved = anyio.Event()
+    load = Session._load_history
+
+    async def late(session):
+        await resolved.wait()
+        return await load(session)
+
+    monkeypatch.setattr(Session, "_load_history", late)
+    async with resident(left) as daemon:
+        bob = await back(daemon, "bob", session)
+        assert (await bob.answer_request(asked, answer))["accepted"]
+        await bob.event("request_resolved")
+        resolved.set()
+        assert (await bob.end())["type"] == "run_completed"
+        assert len(bob.heard("request_opened")) == len(bob.heard("request_resolved")) == 1
 
 
 async def test_a_plan_that_waits_for_people_survives_a_kill(home):

@@ -67,13 +67,11 @@ class Consent:
         assert self._view.settings is not None
         return self._rules.standing(self._log.session_id, self._view.settings.cwd)
 
-    def is_open(self, request_id: str) -> bool:
-        """Tell whether a request is open already, from before a restart."""
-        return request_id in self._view.requests
-
     async def asked_before(self, request_id: str) -> bool:
-        """Tell whether a call was asked about before a restart; an answer nobody acted on still counts."""
-        if request_id in self._view.requests:
+        """Tell whether people were asked before a restart; an answer nobody acted on still counts."""
+        request = self._view.requests.get(request_id)
+        if request is not None:
+            self._asked[request_id] = request  # It may be answered before the call waits for that.
             return True
         store = self._journal.store
         row = await self._journal.query(store.find_request, self._log.key, request_id)
@@ -92,7 +90,7 @@ class Consent:
         await command.answer()
 
     async def answer(self, request_id: str) -> tuple[events.RequestOpened, events.RequestResolved]:
-        """Wait for the answer to an open request.
+        """Wait for the answer to a request that was opened, or asked before, once.
 
         Raises:
             Unattended: nobody is here, and the session is to fail then.
@@ -100,7 +98,7 @@ class Consent:
         answered = self._answered.pop(request_id, None)
         if answered is not None:
             return answered
-        request = self._asked.pop(request_id, None) or self._view.requests[request_id]
+        request = self._asked.pop(request_id)
         resolved = await self._permissions.wait(request_id)
         if resolved.outcome == UNATTENDED_FAIL:
             raise Unattended

@@ -174,11 +174,13 @@ class Driver:
         try:
             self._history = await load_history()
             self._take_up(self._history)
+            plan_asked = self.resumed and await self._consent.asked_before(self._plan_request_id)
             while True:
-                if not self._plan_is_asked():
+                if not plan_asked:
                     await self._run_agent()
-                if not await self._end_plan():
+                if not await self._end_plan(asked=plan_asked):
                     break
+                plan_asked = False
                 self._resumed = None
         except ModelError as error:
             return self._failed(error.info)
@@ -217,15 +219,12 @@ class Driver:
     def _plan_request_id(self) -> str:
         return f"{self.run_id}-m{self._output.step}-plan"
 
-    def _plan_is_asked(self) -> bool:
-        return self._resumed is not None and self._consent.is_open(self._plan_request_id)
-
-    async def _end_plan(self) -> bool:
+    async def _end_plan(self, *, asked: bool) -> bool:
         """In plan mode, put the plan to people; tell whether the run goes on, with what they said."""
         if self._output.stop_reason != "end_turn":
             return False
         request_id = self._plan_request_id
-        if not self._plan_is_asked():
+        if not asked:
             if self._consent.mode != "plan":
                 return False
             plan = "\n".join(self._output.texts)

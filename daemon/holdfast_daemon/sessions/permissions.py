@@ -72,6 +72,10 @@ class Permissions:
             await waiting.wait()
         return self._resolutions.pop(request_id)
 
+    def run_over(self) -> None:
+        """Forget the answers nobody waited for: their calls were cancelled, or answered from the store."""
+        self._resolutions.clear()
+
 
 def binding_of(session_id: str, run_id: str, tool: str, tool_input: events.Json) -> str:
     """Give what an approval is bound to: exactly this input of this tool in this run."""

@@ -255,6 +255,7 @@ class Session:
         if isinstance(event, events.RequestResolved):
             self.permissions.resolved(event)
         if isinstance(event, _TERMINAL):
+            self.permissions.run_over()
             self._slot.over()
             self._checkpoint()
 

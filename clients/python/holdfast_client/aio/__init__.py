@@ -87,7 +87,7 @@ def connect(
         client_id: stable over restarts of this program if it is to make calls of its earlier life again.
         name: for people: who did what.
         autostart: with `attach`: start the daemon if none answers, also if it is lost later.
-        endpoint: attach to `unix:PATH` or `tcp:HOST:PORT` and look for no record.
+        endpoint: attach to `unix:PATH`, `tcp:HOST:PORT` or `ws://HOST:PORT/` and look for no record.
         token: to show at `endpoint`.
         locations: the directories of the daemon to attach to; None: this user's.
         state: with `spawn`: the private daemon's state directory, which no other may use at the same time;

@@ -1,8 +1,8 @@
 """Ways to a daemon: each gives a fresh byte stream whenever one is wanted. Knows no messages.
 
 A stream is an `anyio.abc.ByteStream` with one promise more: each `send` carries exactly one framed message.
-So a transport of messages (WebSocket text frames) can stand behind it: it sends what it is given without the
-newline, and gives what it receives with one.
+So a transport of messages can stand behind it: `websocket` sends what it is given without the newline, and
+gives what it receives with one.
 """
 
 import os
@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import ByteStream, SocketAttribute, SocketStream
 
+from holdfast_client.aio.link import MESSAGE_BYTES_MAX
 from holdfast_client.errors import DaemonNotRunning, DaemonUnreachable
 from holdfast_client.shell import autostart, endpoint, exit_codes
 from holdfast_protocol import discovery
@@ -63,10 +64,10 @@ class Route(Protocol):
 
 
 class Fixed:
-    """A daemon whose endpoint is known: `unix:PATH` or `tcp:HOST:PORT`.
+    """A daemon whose endpoint is known: `unix:PATH`, `tcp:HOST:PORT` or `ws://HOST:PORT/`.
 
     Raises:
-        ValueError: the endpoint is neither.
+        ValueError: the endpoint is none of these.
     """
 
     may_start = False
@@ -79,7 +80,10 @@ class Fixed:
     async def dial(self, *, start: bool) -> Dialled:
         """See `Route`."""
         del start
-        return Dialled(await open_stream(self._address), self._token)
+        stream = await open_stream(self._address)
+        if isinstance(self._address, WebSocketAddress):
+            stream = await _upgrade(stream, self._address, self._token)
+        return Dialled(stream, self._token)
 
     async def aclose(self) -> None:
         """See `Route`."""
@@ -141,22 +145,31 @@ class TcpAddress(NamedTuple):
     port: int
 
 
-Address = UnixAddress | TcpAddress
+class WebSocketAddress(NamedTuple):
+    """A port on loopback that speaks WebSocket."""
+
+    host: str
+    port: int
+
+
+Address = UnixAddress | TcpAddress | WebSocketAddress
 
 
 def parse_address(text: str) -> Address:
-    """Read `unix:PATH` or `tcp:HOST:PORT`.
+    """Read `unix:PATH`, `tcp:HOST:PORT` or `ws://HOST:PORT/`.
 
     Raises:
-        ValueError: it is neither, or the host is not loopback.
+        ValueError: it is none of these, or the host is not loopback.
     """
     scheme, _, rest = text.partition(":")
-    host, _, port = rest.rpartition(":")
     if scheme == "unix" and rest:
         return UnixAddress(rest)
-    if scheme == "tcp" and host in _LOOPBACK and port.isascii() and port.isdigit():
-        return TcpAddress(host, int(port))
-    raise ValueError(f"Expected unix:PATH or tcp:HOST:PORT with a loopback host, not {text!r}.")
+    if scheme == "ws" and rest.startswith("//"):
+        rest = rest.removeprefix("//").removesuffix("/")
+    host, _, port = rest.rpartition(":")
+    if scheme in ("tcp", "ws") and host in _LOOPBACK and port.isascii() and port.isdigit():
+        return (TcpAddress if scheme == "tcp" else WebSocketAddress)(host, int(port))
+    raise ValueError(f"Expected unix:PATH, tcp:HOST:PORT or ws://HOST:PORT/ on loopback, not {text!r}.")
 
 
 async def open_stream(address: Address) -> ByteStream:
@@ -176,6 +189,16 @@ async def open_stream(address: Address) -> ByteStream:
         raise DaemonNotRunning(f"Nobody answers on {_name(address)}.") from error
     except OSError as error:
         raise DaemonUnreachable(f"Cannot connect to {_name(address)}: {error}") from error
+
+
+async def _upgrade(stream: ByteStream, address: WebSocketAddress, token: str | None) -> ByteStream:
+    try:
+        from holdfast_client.aio import websocket  # noqa: PLC0415 - an extra, and only for these endpoints
+    except ImportError as error:
+        await stream.aclose()
+        raise DaemonUnreachable("A ws: endpoint needs the extra holdfast-client[websocket].") from error
+    url = f"ws://{address.host}:{address.port}/"
+    return await websocket.upgrade(stream, url, token, message_bytes_max=MESSAGE_BYTES_MAX)
 
 
 async def _check_peer(stream: SocketStream, path: str) -> None:
