@@ -68,6 +68,7 @@ class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls_per_step_max: int = 64
     meta_bytes_max: int = 16 * KIB
     env_bytes_max: int = 64 * KIB
+    request_expiry_s: float = 30 * 60
 
 
 class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from interaction_world import Killable, crash, resident, within
 from person import calling, script, shell
 
 from fakes.raw_client import Refused
-from holdfast_daemon.config import HookSpec
+from holdfast_daemon.config import HookSpec, SessionLimits
 from holdfast_daemon.sessions import request_mutations
 from holdfast_daemon.sessions.session import Session
 from holdfast_daemon.sessions.tool_calls import ToolCalls
@@ -391,9 +391,9 @@ async def test_what_waits_behind_the_question_waits_on_and_is_steered_in_after_i
 # The clock --------------------------------------------------------------------------------------------------
 
 
-async def ask_with_expiry(home):
+async def ask_with_expiry(home, expiry_s):
     """Ask where somebody is here, and crash; give the session and the request."""
-    async with resident(home) as daemon:
+    async with resident(home, sessions=SessionLimits(request_expiry_s=expiry_s)) as daemon:
         ann = await daemon.person("ann")
         session = await ann.begin(home.work, unattended="deny")
         await ann.prompt(session, "run: echo x >> ran")
@@ -402,9 +402,8 @@ async def ask_with_expiry(home):
         return session, asked, crash(home, home.path / "left")
 
 
-async def test_a_request_that_expires_is_armed_again(home, monkeypatch):
-    monkeypatch.setattr(request_mutations, "EXPIRY_S", 1)
-    session, asked, left = await ask_with_expiry(home)
+async def test_a_request_that_expires_is_armed_again(home):
+    session, asked, left = await ask_with_expiry(home, 1)
     assert 0 < asked["expiresAt"] - asked["at"] <= 1000
     async with resident(left) as daemon:
         bob = await back(daemon, "bob", session)
@@ -416,8 +415,7 @@ async def test_a_request_that_expires_is_armed_again(home, monkeypatch):
 
 
 async def test_a_request_whose_time_ran_out_while_nobody_ran_the_daemon_is_denied_at_once(home, monkeypatch):
-    monkeypatch.setattr(request_mutations, "EXPIRY_S", 0)
-    async with resident(home) as daemon:
+    async with resident(home, sessions=SessionLimits(request_expiry_s=0)) as daemon:
         ann = await daemon.person("ann")
         session = await ann.begin(home.work, unattended="deny")
         monkeypatch.setattr(request_mutations.RequestMutations, "watch", lambda *_: None)
@@ -434,9 +432,8 @@ async def test_a_request_whose_time_ran_out_while_nobody_ran_the_daemon_is_denie
     assert not (home.work / "ran").exists()
 
 
-async def test_an_answer_comes_before_the_expiry_that_was_armed_again(home, monkeypatch):
-    monkeypatch.setattr(request_mutations, "EXPIRY_S", 600)
-    session, asked, left = await ask_with_expiry(home)
+async def test_an_answer_comes_before_the_expiry_that_was_armed_again(home):
+    session, asked, left = await ask_with_expiry(home, 600)
     async with resident(left) as daemon:
         bob = await back(daemon, "bob", session)
         assert (await bob.answer_request(asked, "allow"))["accepted"]

@@ -7,7 +7,10 @@ import pytest
 from interaction_world import resident
 from person import calling, script, shell
 
+from holdfast_daemon.config import SessionLimits
 from holdfast_daemon.sessions import request_mutations
+
+SOON = SessionLimits(request_expiry_s=1)
 
 DONE = {"text": "done"}
 
@@ -158,27 +161,28 @@ async def test_after_a_failed_run_the_queue_is_held(home):
         assert (queue["held"], [item["promptId"] for item in queue["prompts"]]) == (True, ["later"])
 
 
-async def test_somebody_who_leaves_without_answering_is_waited_for_until_the_expiry(home, monkeypatch):
-    monkeypatch.setattr(request_mutations, "EXPIRY_S", 1)
-    async with resident(home) as daemon:
-        ann, session = await begin(daemon, home, "deny", answers=())
+@pytest.mark.parametrize(
+    ("unattended", "outcome", "ending"), [("deny", "deny", "run_completed"), ("fail", "fail", "run_failed")]
+)
+async def test_somebody_who_leaves_is_waited_for_until_the_expiry(home, unattended, outcome, ending):
+    async with resident(home, sessions=SOON) as daemon:
+        ann, session = await begin(daemon, home, unattended, answers=())
         bob = await daemon.person("bob")
         await bob.follow(session)
         await ann.prompt(session, ASKING)
         asked = await bob.event("request_opened")
         bob.close()
         resolved = await ann.event("request_resolved")
-        assert (resolved["outcome"], resolved["by"]) == ("deny", "expired")
+        assert (resolved["outcome"], resolved["by"]) == (outcome, "expired")
         assert resolved["at"] >= asked["expiresAt"]
-        assert (await ann.end())["type"] == "run_completed"
+        assert (await ann.end())["type"] == ending
         late = await (await daemon.person("cat")).answer_request(asked, "allow")
-        assert (late["accepted"], late["outcome"], late["by"]) == (False, "deny", "expired")
+        assert (late["accepted"], late["outcome"], late["by"]) == (False, outcome, "expired")
     assert not (home.work / "ran").exists()
 
 
 async def test_an_answer_before_the_expiry_counts_and_the_expiry_does_nothing(home, monkeypatch):
-    monkeypatch.setattr(request_mutations, "EXPIRY_S", 1)
-    async with resident(home) as daemon:
+    async with resident(home, sessions=SOON) as daemon:
         ann, session = await begin(daemon, home, "deny")
         await ann.prompt(session, script(calling(shell("echo x >> ran")), {"text": "done", "hang": True}))
         asked = await ann.event("request_opened")

@@ -24,9 +24,6 @@ from holdfast_protocol.errors import InvalidParams, NotFound, RpcError
 from holdfast_protocol.methods.request import RequestRespondParams, RequestRespondResult, Scope
 from holdfast_protocol.view import View
 
-EXPIRY_S: Final = 30 * 60
-"""How long a request waits that somebody could have answered, where `unattended` is not to wait for ever."""
-
 _OPTION_SCOPES: Final[dict[str, Scope]] = {
     "allow_once": "once",
     "allow_session": "session",
@@ -46,6 +43,7 @@ class RequestMutations:
         journal: the daemon's.
         hub: the daemon's.
         rules: the daemon's.
+        expiry_s: how long a request waits that somebody could answer, where it is not to wait for ever.
     """
 
     def __init__(
@@ -58,6 +56,7 @@ class RequestMutations:
         journal: Journal,
         hub: Hub,
         rules: Rules,
+        expiry_s: float,
     ) -> None:
         self._view = view
         self._log = log
@@ -67,6 +66,7 @@ class RequestMutations:
         self._journal = journal
         self._hub = hub
         self._rules = rules
+        self._expiry_s = expiry_s
 
     # Opening -------------------------------------------------------------------------------------------
 
@@ -77,7 +77,7 @@ class RequestMutations:
         answer: str | None = None
         if unattended != "wait":
             if self._hub.somebody_here(self._channel, request.kind):
-                request = msgspec.structs.replace(request, expires_at=self._journal.now() + EXPIRY_S * 1000)
+                request = msgspec.structs.replace(request, expires_at=self._expires_at())
             else:
                 answer = "deny" if unattended == "deny" else UNATTENDED_FAIL
         self._permissions.open(request.request_id)
@@ -98,6 +98,9 @@ class RequestMutations:
         if run is not None and run.run_id == request.run_id and run.status == "running":
             return [request, events.RunPaused(run_id=request.run_id, reason=request.kind)]
         return [request]
+
+    def _expires_at(self) -> int:
+        return self._journal.now() + int(self._expiry_s * 1000)
 
     def watch(self, request: events.RequestOpened, tasks: TaskGroup) -> None:
         """Let a request's time run out, if it has one."""
@@ -149,8 +152,10 @@ class RequestMutations:
         command.finish(None)
 
     async def expire(self, item: Expire) -> None:
-        """Deny what nobody answered in time."""
-        await self._resolve(item.request_id, "deny", "expired")
+        """Answer what nobody answered in time as if nobody had been here."""
+        assert self._view.settings is not None
+        outcome = UNATTENDED_FAIL if self._view.settings.unattended == "fail" else "deny"
+        await self._resolve(item.request_id, outcome, "expired")
 
     async def end_plan(self, command: EndPlan) -> None:
         """Carry out the answer to a plan; the run is told of it like of a steering prompt."""

@@ -116,7 +116,15 @@ class Session:
         self.permissions = Permissions(view)
         self.hosted = HostedTools(self.id)
         requests = RequestMutations(
-            view, self.log, self.channel, self._inbox, self.permissions, journal, hub, rules
+            view,
+            self.log,
+            self.channel,
+            self._inbox,
+            self.permissions,
+            journal,
+            hub,
+            rules,
+            limits.request_expiry_s,
         )
         self._mutations = Mutations(
             view,
