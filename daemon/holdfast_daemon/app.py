@@ -43,7 +43,7 @@ from holdfast_daemon.server import Server
 from holdfast_daemon.sessions.registry import Registry
 from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run_factory import RunFactory
-from holdfast_daemon.token_authority import StoredTokens
+from holdfast_daemon.stored_tokens import StoredTokens
 from holdfast_daemon.tools.builtin import builtin_tools
 from holdfast_protocol.discovery import Record
 from holdfast_protocol.methods.daemon import DaemonState, DaemonStateParams, NetStatistics

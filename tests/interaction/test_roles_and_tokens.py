@@ -9,7 +9,7 @@ from person import calling, script, shell, text_content
 
 from fakes.links import LinkClosed
 from fakes.raw_client import ConnectionClosed, Refused
-from holdfast_daemon import token_authority
+from holdfast_daemon import stored_tokens
 from holdfast_protocol.capabilities import ROLES
 from holdfast_protocol.methods import CALLS
 
@@ -292,7 +292,7 @@ async def test_tokens_survive_a_kill_and_revoked_ones_stay_revoked(home):
 
 
 async def test_there_is_a_limit_to_tokens_that_says_its_name(home, monkeypatch):
-    monkeypatch.setattr(token_authority, "TOKENS_MAX", 3)
+    monkeypatch.setattr(stored_tokens, "TOKENS_MAX", 3)
     async with resident(home) as daemon:
         owner = await daemon.person("owner")
         made = [await token_of(owner, "observer") for _ in range(3)]

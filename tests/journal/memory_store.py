@@ -289,13 +289,13 @@ class MemoryStore:
         return RequestRow(row["body"], row.get("outcome"), row.get("answered_by"))
 
     def rules(self) -> list[RuleRow]:
-        return list(self._medium.rules.values())
+        return sorted(self._medium.rules.values(), key=lambda row: row.at)
 
     def remove_rule(self, rule: str) -> None:
         self._medium.rules.pop(rule, None)
 
     def tokens(self) -> list[TokenRow]:
-        return list(self._medium.tokens.values())
+        return sorted(self._medium.tokens.values(), key=lambda row: row.at)
 
     def insert_token(self, row: TokenRow) -> None:
         self._medium.tokens[row.token] = row

@@ -25,12 +25,15 @@ from holdfast_daemon.journal.store import (
     EndMessages,
     EventRow,
     InsertKey,
+    InsertRule,
     KeyRow,
     NewSession,
     Page,
+    RuleRow,
     Store,
     StoreConflict,
     StoreError,
+    TokenRow,
     Upsert,
 )
 from holdfast_protocol import events
@@ -486,6 +489,47 @@ class StoreContract:
         key = create(store, changes=changes)
         assert store.find_prompt_status(key, "m1") is None
 
+    # People -------------------------------------------------------------------------------------------
+
+    def test_a_request_is_found_with_the_answer_it_got(self, store: Store) -> None:
+        opened = events.RequestOpened(
+            run_id="r1", request_id="q1", kind="question", title="Which?", detail={}, options=()
+        )
+        key = create(store, changes=changes_of(prompt("p1"), run_started("r1", "p1"), opened))
+        found = store.find_request(key, "q1")
+        assert found is not None
+        assert (found.outcome, found.by) == (None, None)
+        kept = msgspec.json.decode(found.body, type=events.RequestOpened)
+        assert (kept.request_id, kept.title, kept.run_id) == ("q1", "Which?", "r1")
+        answer = events.RequestResolved(run_id="r1", request_id="q1", outcome="this", by="ann")
+        store.append([Append(key, (), projections.changes_of(answer, 4, 4))])
+        found = store.find_request(key, "q1")
+        assert found is not None
+        assert (found.outcome, found.by) == ("this", "ann")
+        assert store.find_request(key, "q2") is None
+
+    def test_rules_are_kept_with_the_append_that_makes_them(self, store: Store) -> None:
+        key = create(store)
+        one = RuleRow("u1", "allow", "shell", "make", None, "/", "ann", 2)
+        two = RuleRow("u2", "deny", "write", None, "s", "/", "bob", 1)
+        store.append([Append(key, rows(1, 1), [InsertRule(one)]), Append(key, rows(2, 2), [InsertRule(two)])])
+        assert store.rules() == [two, one]
+        with pytest.raises(StoreConflict):
+            store.append([Append(key, rows(9, 9), [InsertRule(one._replace(rule="u3"))])])
+        store.remove_rule("u2")
+        store.remove_rule("unknown")
+        assert store.rules() == [one]
+
+    def test_tokens_are_kept_until_they_are_removed(self, store: Store) -> None:
+        one = TokenRow("t1", "phone", "approver", b"\x01" * 32, 1)
+        two = TokenRow("t2", "wall", "observer", b"\x02" * 32, 2)
+        store.insert_token(one)
+        store.insert_token(two)
+        assert store.tokens() == [one, two]
+        store.remove_token("t1")
+        store.remove_token("t1")
+        assert store.tokens() == [two]
+
     # Removing -----------------------------------------------------------------------------------------
 
     def test_a_deleted_session_is_found_as_such_and_its_id_stays_taken(self, store: Store) -> None:
@@ -559,7 +603,10 @@ class StoreContract:
         store = bench.open()
         large = row(3, "x" * 2 * SPILL_BYTES)
         key = create(store, first=rows(1, 2), changes=[remember(), *changes_of(prompt("p1"))])
-        store.append([Append(key, [large], [])])
+        rule = RuleRow("u1", "allow", "shell", "make", None, "/", "ann", 2)
+        token = TokenRow("t1", "phone", "approver", b"digest", 1)
+        store.append([Append(key, [large], [InsertRule(rule)])])
+        store.insert_token(token)
         if orderly:
             store.close()
         again = bench.open()
@@ -569,6 +616,7 @@ class StoreContract:
         assert everything(again, key) == [*rows(1, 2), large]
         assert found_key(again) is not None
         assert again.find_prompt_status(key, "p1") == "queued"
+        assert (again.rules(), again.tokens()) == ([rule], [token])
         again.append([Append(key, rows(4, 4), [])])
         again.close()
 
