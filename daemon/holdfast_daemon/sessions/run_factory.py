@@ -14,7 +14,10 @@ from holdfast_daemon.sessions.consent import Consent
 from holdfast_daemon.sessions.driver import Driver, ResumedRun
 from holdfast_daemon.sessions.model_output import ModelOutput
 from holdfast_daemon.sessions.run_log import RunLog
-from holdfast_daemon.sessions.tool_calls import ToolCalls, Workspace
+from holdfast_daemon.sessions.tool_admission import ToolAdmission
+from holdfast_daemon.sessions.tool_calls import ToolCalls
+from holdfast_daemon.sessions.tool_hooks import ToolHooks
+from holdfast_daemon.sessions.workspace import Workspace
 from holdfast_daemon.tools.client_hosted import HostedTools
 from holdfast_protocol.errors import Draining, NotFound, Overloaded
 from holdfast_protocol.events import RunStarted
@@ -137,9 +140,9 @@ class RunFactory:
             hosted=hosted.tools,
             sandboxed=settings.sandbox.kind != "none",
         )
-        calls = ToolCalls(
-            run_log, self._executor, session_executor, self._hooks, consent, redactor, workspace
-        )
+        hooks = ToolHooks(run_log, self._hooks, consent, workspace)
+        admission = ToolAdmission(run_log.run_id, self._executor, hooks, consent, workspace)
+        calls = ToolCalls(run_log, admission, session_executor, hooks, redactor, workspace)
         return Driver(
             run_log,
             self.agents[started.agent],

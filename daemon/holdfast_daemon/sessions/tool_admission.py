@@ -1,0 +1,155 @@
+"""What stands between a model's call and its start.
+
+    schema check → pre-hooks → gate → (ask) → a second look
+
+An answer covers the input that was asked about and nothing else, and opens no mode that refuses.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from holdfast_daemon.execution.executor import Executor, PreparedCall, ToolRefusal
+from holdfast_daemon.execution.gate import Decision, GateCall, Verdict, decide, takes_always
+from holdfast_daemon.sessions.consent import Consent
+from holdfast_daemon.sessions.model_output import Call
+from holdfast_daemon.sessions.permissions import binding_of, permission_options
+from holdfast_daemon.sessions.tool_hooks import ToolHooks
+from holdfast_daemon.sessions.workspace import Workspace
+from holdfast_protocol import events
+from holdfast_protocol.events import ErrorInfo, Json
+
+
+class Asked(NamedTuple):
+    """The call waits for people."""
+
+    request_id: str
+
+
+class ToolAdmission:
+    """Admits the calls of one run.
+
+    Args:
+        run_id: the run's.
+        executor: knows the tools and checks their input.
+        hooks: the run's.
+        consent: the session's modes, rules and people.
+        workspace: the session's.
+    """
+
+    def __init__(
+        self, run_id: str, executor: Executor, hooks: ToolHooks, consent: Consent, workspace: Workspace
+    ) -> None:
+        self._run_id = run_id
+        self._executor = executor
+        self._hooks = hooks
+        self._consent = consent
+        self._workspace = workspace
+
+    async def check(self, call: Call) -> PreparedCall | Asked | ToolRefusal:
+        """Say what becomes of a call: it may start, people are asked, or it is refused."""
+        prepared = self._prepare(call, call.input_json)
+        if isinstance(prepared, PreparedCall):
+            prepared = await self._pass_hooks(call, prepared)
+        if isinstance(prepared, ToolRefusal):
+            return prepared
+        return await self._pass_gate(call, prepared)
+
+    async def asked_before(self, call: Call) -> Asked | None:
+        """Give the question a call waits on since before a restart, if it does."""
+        request_id = _request_id(call)
+        return Asked(request_id) if await self._consent.asked_before(request_id) else None
+
+    async def answered(self, call: Call, asked: Asked) -> PreparedCall | ErrorInfo:
+        """Wait for the answer; give what may start now, or why nothing may.
+
+        Raises:
+            Unattended: nobody is here, and the session is to fail then.
+        """
+        request, answer = await self._consent.answer(asked.request_id)
+        if answer.outcome == "allow":
+            return self._look_again(call, request)
+        reason = f" {answer.by} says: {answer.message}" if answer.message else ""
+        return ErrorInfo(kind="denied", message=f"The call was not allowed.{reason}")
+
+    async def withdraw(self, asked: Asked) -> None:
+        """Take the question back: its call was cancelled."""
+        await self._consent.withdraw(asked.request_id)
+
+    def _prepare(self, call: Call, input_json: str) -> PreparedCall | ToolRefusal:
+        return self._executor.prepare(call.tool, input_json, self._workspace.cwd, self._workspace.hosted)
+
+    async def _pass_hooks(self, call: Call, prepared: PreparedCall) -> PreparedCall | ToolRefusal:
+        """Let the pre-hooks see the call; what they make of its input is checked again."""
+        changed = await self._hooks.before(call, prepared)
+        if isinstance(changed, ErrorInfo):
+            return ToolRefusal(tool=call.tool, raw_input=prepared.raw_input, error=changed)
+        return prepared if changed is None else self._prepare(call, changed)
+
+    async def _pass_gate(self, call: Call, prepared: PreparedCall) -> PreparedCall | Asked | ToolRefusal:
+        seen = self._seen(call, prepared)
+        verdict = self._verdict(seen)
+        if verdict.decision is Decision.DENY:
+            error = ErrorInfo(kind="denied", message=verdict.reason)
+            return ToolRefusal(tool=call.tool, raw_input=prepared.raw_input, error=error)
+        if verdict.decision is Decision.ASK:
+            return await self._ask(call, prepared, seen)
+        return prepared
+
+    def _seen(self, call: Call, prepared: PreparedCall) -> GateCall:
+        hosted = call.tool in self._workspace.hosted
+        return GateCall(call.tool, prepared.kind, _match(prepared), hosted=hosted)
+
+    def _verdict(self, seen: GateCall) -> Verdict:
+        rules = self._consent.standing_rules()
+        return decide(seen, self._consent.mode, rules, sandboxed=self._workspace.sandboxed)
+
+    async def _ask(self, call: Call, prepared: PreparedCall, seen: GateCall) -> Asked:
+        workspace = self._workspace
+        request = events.RequestOpened(
+            run_id=self._run_id,
+            request_id=_request_id(call),
+            kind="permission",
+            title=prepared.title,
+            detail={
+                "tool": call.tool,
+                "kind": prepared.kind,
+                "input": prepared.raw_input,
+                "locations": prepared.locations,
+                "match": seen.match,
+                "binding": self._binding(call, prepared.raw_input),
+                "roots": workspace.roots,
+            },
+            options=permission_options(always=takes_always(seen, sandboxed=workspace.sandboxed)),
+            tool_call_id=call.tool_call_id,
+        )
+        await self._consent.open(request)
+        return Asked(request.request_id)
+
+    def _binding(self, call: Call, tool_input: Json) -> str:
+        return binding_of(self._workspace.session_id, self._run_id, call.tool, tool_input)
+
+    def _look_again(self, call: Call, request: events.RequestOpened) -> PreparedCall | ErrorInfo:
+        """Give what was asked about as it can run now: its tool may be gone, a new mode may refuse it."""
+        prepared = self._prepare(call, msgspec.json.encode(request.detail["input"]).decode())
+        if isinstance(prepared, ToolRefusal):
+            return prepared.error
+        if request.detail["binding"] != self._binding(call, prepared.raw_input):
+            return ErrorInfo(kind="denied", message="The answer was about another input.")
+        verdict = self._verdict(self._seen(call, prepared))
+        if verdict.decision is Decision.DENY:
+            return ErrorInfo(kind="denied", message=verdict.reason)
+        return prepared
+
+
+def _request_id(call: Call) -> str:
+    return f"{call.tool_call_id}-q"
+
+
+def _match(prepared: PreparedCall) -> str | None:
+    """Give what a rule about this call names: the exact command; other tools are covered whole."""
+    if prepared.kind != "execute":
+        return None
+    raw = prepared.raw_input
+    command = raw.get("command") if isinstance(raw, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return command if isinstance(command, str) else msgspec.json.encode(raw).decode()

@@ -1,0 +1,27 @@
+"""Where a session's tools work."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from holdfast_daemon.tools.base import Tool
+
+
+class Workspace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a session's tools work.
+
+    Attributes:
+        session_id: the session's.
+        cwd: its directory, absolute.
+        roots: the directories tools may touch; the first is `cwd`.
+        env: its environment.
+        hosted: tools that clients run for it; changes as they come and go.
+        sandboxed: whether commands are confined.
+    """
+
+    session_id: str
+    cwd: str
+    roots: tuple[str, ...]
+    env: Mapping[str, str]
+    hosted: Mapping[str, Tool]
+    sandboxed: bool
