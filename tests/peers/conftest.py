@@ -1,14 +1,11 @@
 """The real daemon, for peers that share no code with it.
 
-A peer that is missing fails the suite: run `npm ci --prefix tests/peers --ignore-scripts` and
-`uv run --group peers pytest tests/peers -q -n 0` (CONTRIBUTING.md, "Checks").
+A peer that is missing fails the suite, and so does a missing browser: run
+`npm ci --prefix tests/peers --ignore-scripts` and `uv run --group peers pytest tests/peers -q -n 0`
+(CONTRIBUTING.md, "Set up" and "Checks").
 """
 
-import json
-import os
-import select
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,13 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from daemon_process import DaemonProcess
+from typescript_client import build
 
 PEERS = Path(__file__).parent
 NODE_MODULES = PEERS / "node_modules"
 SCHEMA = PEERS.parent.parent / "protocol" / "schema"
-
-START_S_MAX = 20.0
-STOP_S_MAX = 10.0
 
 
 class Daemon(NamedTuple):
@@ -51,43 +47,20 @@ def node() -> str:
 
 
 @pytest.fixture(scope="session")
+def built() -> Path:
+    """The TypeScript client's modules, built once."""
+    return build()
+
+
+@pytest.fixture(scope="session")
 def daemon(holdfastd: str) -> Iterator[Daemon]:
     """A daemon on a unix socket and on TCP; its end is checked too."""
     with tempfile.TemporaryDirectory(prefix="hf") as directory:
-        home = Path(directory)
-        ready, ready_end = os.pipe()
-        process = subprocess.Popen(
-            [
-                holdfastd,
-                *("--state", str(home / "state")),
-                *("--runtime", str(home / "run")),
-                *("--tcp", "0"),
-                *("--ready-fd", str(ready_end)),
-            ],
-            pass_fds=[ready_end],
-            stdin=subprocess.DEVNULL,
-            env={"PATH": os.environ["PATH"], "HOME": str(home)},
-        )
-        os.close(ready_end)
+        process = DaemonProcess(holdfastd, Path(directory))
         try:
-            _wait_until_ready(ready)
-            record = json.loads((home / "run" / "daemon-v1.json").read_text(encoding="utf-8"))
+            record = process.start("--tcp", "0")
             host, port = record["tcp"]
             yield Daemon(token=record["token"], unix=record["unix"], tcp=(host, port))
+            assert process.stop() == 0
         finally:
-            process.terminate()
-            try:
-                status = process.wait(STOP_S_MAX)
-            finally:
-                process.kill()
-        assert status == 0
-
-
-def _wait_until_ready(ready: int) -> None:
-    """Read the ready line: one JSON object."""
-    with os.fdopen(ready, encoding="utf-8") as stream:
-        readable, _, _ = select.select([stream], [], [], START_S_MAX)
-        assert readable, "the daemon is not ready in time"
-        line = stream.readline()
-        assert line, "the daemon ended before it was ready"
-        json.loads(line)
+            process.kill()

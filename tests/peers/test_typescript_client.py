@@ -4,21 +4,17 @@ Its own suites (clients/typescript/test) run here against the real daemon, one t
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from typescript_client import BUILT, CLIENT, run
 
 from holdfast_protocol import schema
 from holdfast_protocol.version import VERSION
 
-CLIENT = Path(__file__).parent.parent.parent / "clients" / "typescript"
-BUILT = CLIENT / "dist"
-
-INSTALL_S_MAX = 110.0
 SUITE_S_MAX = 100.0
 
 SUITES = sorted(path.name.removesuffix(".test.ts") for path in (CLIENT / "test").glob("*.test.ts"))
@@ -42,45 +38,6 @@ MISTAKES = {
 BLOCK = re.compile(r"^```ts\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def _run(*command: str, timeout_s: float = INSTALL_S_MAX, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        check=False,
-        cwd=CLIENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environ},
-        timeout=timeout_s,
-    )
-
-
-def _is_installed() -> bool:
-    """Tell whether node_modules is what the lock file says; npm notes there what it installed."""
-    installed = CLIENT / "node_modules" / ".package-lock.json"
-    return installed.exists() and installed.stat().st_mtime >= (CLIENT / "package-lock.json").stat().st_mtime
-
-
-@pytest.fixture(scope="module")
-def npm() -> str:
-    """Npm, with the packages of the client's lock file installed."""
-    command = shutil.which("npm")
-    assert command, "npm is not installed"
-    if not _is_installed():
-        installed = _run(command, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-        assert installed.returncode == 0, installed.stderr
-    return command
-
-
-@pytest.fixture(scope="module")
-def built(npm: str) -> Path:
-    """The client, built from the sources and the protocol's types as they are now."""
-    shutil.rmtree(BUILT, ignore_errors=True)
-    build = _run(npm, "run", "build")
-    assert build.returncode == 0, build.stdout + build.stderr
-    return BUILT / "src"
-
-
 @pytest.fixture
 def programs(built: Path) -> Path:
     """A folder whose files may import `@holdfast/client`, as a program of somebody else would."""
@@ -91,9 +48,7 @@ def programs(built: Path) -> Path:
 
 
 def _compile(*programs: Path) -> subprocess.CompletedProcess[str]:
-    return _run(
-        str(CLIENT / "node_modules" / ".bin" / "tsc"), "--ignoreConfig", *OPTIONS, *map(str, programs)
-    )
+    return run(str(CLIENT / "node_modules" / ".bin" / "tsc"), "--ignoreConfig", *OPTIONS, *map(str, programs))
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -103,7 +58,7 @@ def test_the_suites_of_the_client_pass(built: Path, holdfastd: str, suite: str) 
     file = built.parent / "test" / f"{suite}.test.js"
     limit = f"--test-timeout={int(SUITE_S_MAX * 500)}"
     command = (node, "--test", limit, "--test-reporter=tap", str(file))
-    tested = _run(*command, timeout_s=SUITE_S_MAX, HOLDFASTD=holdfastd)
+    tested = run(*command, timeout_s=SUITE_S_MAX, HOLDFASTD=holdfastd)
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert re.search(r"^# pass [1-9]", tested.stdout, re.MULTILINE), tested.stdout
 

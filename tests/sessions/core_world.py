@@ -29,7 +29,7 @@ from holdfast_daemon.sessions.registry import Registry
 from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.sessions.session import Session
-from holdfast_daemon.token_authority import StoredTokens
+from holdfast_daemon.stored_tokens import StoredTokens
 from holdfast_daemon.tools.base import Tool
 from holdfast_daemon.tools.builtin import builtin_tools
 from holdfast_protocol import events
