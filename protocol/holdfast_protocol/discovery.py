@@ -27,6 +27,11 @@ class Locations(NamedTuple):
     runtime: str
 
     @property
+    def file(self) -> str:
+        """The configuration file."""
+        return f"{self.config}/config.toml"
+
+    @property
     def record(self) -> str:
         """The discovery record."""
         return f"{self.runtime}/daemon-v{PROTOCOL_MAJOR}.json"

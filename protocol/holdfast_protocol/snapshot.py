@@ -8,6 +8,7 @@ from typing import Final, Literal
 from holdfast_protocol.content import ContentBlock
 from holdfast_protocol.events.base import (
     BlockKind,
+    Budget,
     Cost,
     Json,
     Mode,
@@ -43,6 +44,7 @@ class Settings(WireStruct, frozen=True, kw_only=True):
     thinking: Thinking = "off"
     mode: Mode = "ask"
     unattended: Unattended = "wait"
+    budget: Budget | None = None
     roots: tuple[str, ...] = ()
     title: str | None = None
     archived: bool = False
@@ -95,6 +97,7 @@ class CurrentRun(WireStruct, frozen=True, kw_only=True):
     agent: str
     model: str
     mode: Mode | None = None
+    budget: Budget | None = None
     step: int = 0
     continues: str | None = None
     blocks: tuple[OpenBlock, ...] = ()
@@ -125,6 +128,7 @@ class QueuedPrompt(WireStruct, frozen=True, kw_only=True):
     delivery: Delivery = "queue"
     model: str | None = None
     mode: Mode | None = None
+    budget: Budget | None = None
     truncated: bool = False
 
 

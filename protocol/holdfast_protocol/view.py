@@ -183,18 +183,32 @@ def _session_started(view: View, event: events.SessionStarted) -> None:
         thinking=event.thinking,
         mode=event.mode,
         unattended=event.unattended,
+        budget=event.budget,
         roots=event.roots,
         title=event.title,
         meta=event.meta,
     )
 
 
+_SETTINGS: Final = (
+    "title",
+    "archived",
+    "agent",
+    "thinking",
+    "mode",
+    "unattended",
+    "budget",
+    "roots",
+    "meta",
+    "forked_from",
+)
+
+
 def _session_updated(view: View, event: events.SessionUpdated) -> None:
     if event.run_id is not None and view.run is not None:
         view.run.started = msgspec.structs.replace(view.run.started, mode=event.mode)
         return
-    names = ("title", "archived", "agent", "thinking", "mode", "unattended", "roots", "meta", "forked_from")
-    changes = {name: value for name in names if (value := getattr(event, name)) is not None}
+    changes = {name: value for name in _SETTINGS if (value := getattr(event, name)) is not None}
     _change_settings(view, **changes)
 
 
@@ -222,6 +236,7 @@ def _prompt_received(view: View, event: events.PromptReceived) -> None:
         delivery=event.delivery,
         model=event.model,
         mode=event.mode,
+        budget=event.budget,
     )
     others = list(view.queue.values())
     rank = _QUEUE_RANK.get(event.delivery, 0)
@@ -265,6 +280,7 @@ def _run_started(view: View, event: events.RunStarted) -> None:
             agent=event.agent,
             model=event.model,
             mode=event.mode,
+            budget=event.budget,
             continues=event.continues,
         )
     )

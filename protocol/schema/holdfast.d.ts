@@ -72,6 +72,23 @@ export interface AgentStarted {
   toolCallId?: string | null;
 }
 
+/**
+ * What one run may use before it pauses and asks whether to go on; what is absent is not bounded.
+ *
+ * Looked at between steps: a step that has begun is finished. An answer to go on gives as much
+ * again.
+ */
+export interface Budget {
+  /** model responses. */
+  steps?: number | null;
+  /** input and output, cached ones too. */
+  tokens?: number | null;
+  /** in USD; where the price is unknown, the run asks before its second step. */
+  cost?: number | null;
+  /** time, without that spent waiting for people. */
+  wallMs?: number | null;
+}
+
 /** The call to cancel, by its id. Runs are cancelled with `session/cancel`. */
 export interface CancelRequestParams {
   id: string | number;
@@ -167,6 +184,7 @@ export interface CurrentRun {
   agent: string;
   model: string;
   mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
+  budget?: Budget | null;
   step?: number;
   continues?: string | null;
   blocks?: OpenBlock[];
@@ -505,7 +523,7 @@ export interface MessageCompleted {
   messageId: string;
   step: number;
   usage: Usage;
-  stopReason: "end_turn" | "max_steps" | "max_tokens" | "pause_turn" | "refusal" | "stop_sequence" | "tool_use";
+  stopReason: "budget" | "end_turn" | "max_steps" | "max_tokens" | "pause_turn" | "refusal" | "stop_sequence" | "tool_use";
 }
 
 /** A model. `context_tokens` is its window, if known. */
@@ -664,6 +682,7 @@ export interface PromptReceived {
   by: string;
   model?: string | null;
   mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
+  budget?: Budget | null;
 }
 
 /** A queued prompt will not run. */
@@ -732,6 +751,7 @@ export interface QueuedPrompt {
   delivery?: "interrupt" | "queue" | "reject" | "steer";
   model?: string | null;
   mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
+  budget?: Budget | null;
   truncated?: boolean;
 }
 
@@ -887,7 +907,7 @@ export interface RunCompleted {
   seq: number;
   at: number;
   runId?: string | null;
-  stopReason: "end_turn" | "max_steps" | "max_tokens" | "pause_turn" | "refusal" | "stop_sequence" | "tool_use";
+  stopReason: "budget" | "end_turn" | "max_steps" | "max_tokens" | "pause_turn" | "refusal" | "stop_sequence" | "tool_use";
   usage: Usage;
   durationMs: number;
   steps: number;
@@ -939,6 +959,7 @@ export interface RunResumed {
  * A run began with a prompt; `continues` names the run it takes up again.
  *
  * `mode` holds for this run alone; absent, the session's holds, also when it changes meanwhile.
+ * `budget` is the run's own, or the session's as it stood.
  */
 export interface RunStarted {
   type: "run_started";
@@ -949,6 +970,7 @@ export interface RunStarted {
   agent: string;
   model: string;
   mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
+  budget?: Budget | null;
   continues?: string | null;
 }
 
@@ -1030,6 +1052,8 @@ export interface SessionCreateParams {
   mode?: "accept_edits" | "ask" | "auto" | "plan";
   /** what becomes of a request when nobody is here to answer it. */
   unattended?: "deny" | "fail" | "wait";
+  /** what each run may use before it pauses and asks. */
+  budget?: Budget | null;
   title?: string | null;
   /** environment for tools; only allow-listed names are kept. */
   env?: { [name: string]: string };
@@ -1178,6 +1202,7 @@ export interface SessionPromptParams {
   delivery?: "interrupt" | "queue" | "reject" | "steer";
   model?: string | null;
   mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
+  budget?: Budget | null;
   key?: string | null;
 }
 
@@ -1226,6 +1251,7 @@ export interface SessionStarted {
   thinking?: "high" | "low" | "medium" | "off";
   mode?: "accept_edits" | "ask" | "auto" | "plan";
   unattended?: "deny" | "fail" | "wait";
+  budget?: Budget | null;
   roots?: string[];
   title?: string | null;
   meta?: unknown;
@@ -1287,13 +1313,14 @@ export interface SessionUpdateParams {
   thinking?: "high" | "low" | "medium" | "off";
   mode?: "accept_edits" | "ask" | "auto" | "plan";
   unattended?: "deny" | "fail" | "wait";
+  budget?: Budget;
   meta?: unknown;
   expect?: number | null;
   key?: string | null;
 }
 
 /**
- * Settings changed; an absent member did not change.
+ * Settings changed; an absent member did not change; an empty `budget` bounds nothing.
  *
  * With a `runId`, only `mode` is given, and it is that of the run, which had one of its own.
  */
@@ -1308,6 +1335,7 @@ export interface SessionUpdated {
   thinking?: "high" | "low" | "medium" | "off" | null;
   mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
   unattended?: "deny" | "fail" | "wait" | null;
+  budget?: Budget | null;
   roots?: string[] | null;
   meta?: unknown;
   forkedFrom?: Origin | null;
@@ -1351,6 +1379,7 @@ export interface Settings {
   thinking?: "high" | "low" | "medium" | "off";
   mode?: "accept_edits" | "ask" | "auto" | "plan";
   unattended?: "deny" | "fail" | "wait";
+  budget?: Budget | null;
   roots?: string[];
   title?: string | null;
   archived?: boolean;

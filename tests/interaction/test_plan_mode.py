@@ -141,7 +141,7 @@ async def test_a_plan_ends_in_a_question_with_four_answers(home):
             ("stop", "choice"),
         ]
         assert "toolCallId" not in asked
-        await ann.event("run_paused", reason="question")
+        await ann.event("run_paused", reason="plan")
         await ann.answer_request(asked, "stop")
         ended = await ann.end()
         assert (ended["type"], ended["stopReason"]) == ("run_completed", "end_turn")

@@ -58,7 +58,7 @@ def _scalar(info: inspect.Type) -> st.SearchStrategy[Any]:
                 -(2**53) if info.ge is None else info.ge, 2**53 if info.le is None else info.le
             )
         case inspect.FloatType():
-            return st.floats(allow_nan=False, allow_infinity=False)
+            return st.floats(info.gt, allow_nan=False, allow_infinity=False, exclude_min=info.gt is not None)
         case inspect.StrType():
             return _text(info)
         case inspect.LiteralType():

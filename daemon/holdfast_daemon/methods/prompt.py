@@ -44,6 +44,7 @@ async def prompt(services: Services, caller: Caller, params: SessionPromptParams
         delivery=params.delivery,
         model=params.model,
         mode=params.mode,
+        budget=params.budget,
     )
     return await services.registry.submit(params.session_id, command)
 

@@ -159,6 +159,7 @@ async def _started(services: Services, params: SessionCreateParams) -> events.Se
         thinking=params.thinking,
         mode=params.mode,
         unattended=params.unattended,
+        budget=params.budget,
         title=params.title,
         meta=params.meta,
         sandbox=SandboxInfo(kind="none", detail="Tools run with the daemon's own rights."),

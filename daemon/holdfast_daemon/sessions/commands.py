@@ -13,7 +13,7 @@ import msgspec
 from holdfast_protocol import events
 from holdfast_protocol.content import ContentBlock
 from holdfast_protocol.errors import Overloaded, RpcError
-from holdfast_protocol.events import Delivery, Mode
+from holdfast_protocol.events import Budget, Delivery, Mode
 from holdfast_protocol.methods.prompt import QueueUpdateParams, SessionContinueResult, SessionPromptResult
 from holdfast_protocol.methods.request import RequestRespondParams, RequestRespondResult
 from holdfast_protocol.methods.session import MutationResult, SessionUpdateParams
@@ -105,6 +105,7 @@ class Prompt(Command[SessionPromptResult]):
         delivery: Delivery,
         model: str | None,
         mode: Mode | None = None,
+        budget: Budget | None = None,
     ) -> None:
         super().__init__(by, keys)
         self.content = content
@@ -112,6 +113,7 @@ class Prompt(Command[SessionPromptResult]):
         self.delivery: Delivery = delivery
         self.model = model
         self.mode: Mode | None = mode
+        self.budget: Budget | None = budget
 
 
 class Continue(Command[SessionContinueResult]):

@@ -4,6 +4,8 @@ Everything that changes the session goes through its inbox, so that opening, ans
 one order; this module only asks for it and waits.
 """
 
+import time
+
 import msgspec
 
 from holdfast_daemon.execution.gate import StandingRule
@@ -52,6 +54,9 @@ class Consent:
         self._permissions = permissions
         self._rules = rules
         self._asked: dict[str, events.RequestOpened] = {}
+        self._waiting = 0
+        self._waiting_since = 0.0
+        self._waited_s = 0.0
         self._answered: dict[str, tuple[events.RequestOpened, events.RequestResolved]] = {}
 
     @property
@@ -99,10 +104,27 @@ class Consent:
         if answered is not None:
             return answered
         request = self._asked.pop(request_id)
-        resolved = await self._permissions.wait(request_id)
+        resolved = await self._wait(request_id)
         if resolved.outcome == UNATTENDED_FAIL:
             raise Unattended
         return request, resolved
+
+    @property
+    def waited_s(self) -> float:
+        """How long calls and runs have waited for people, together ones counted once."""
+        waiting_s = time.monotonic() - self._waiting_since if self._waiting else 0.0
+        return self._waited_s + waiting_s
+
+    async def _wait(self, request_id: str) -> events.RequestResolved:
+        if not self._waiting:
+            self._waiting_since = time.monotonic()
+        self._waiting += 1
+        try:
+            return await self._permissions.wait(request_id)
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._waited_s += time.monotonic() - self._waiting_since
 
     async def withdraw(self, request_id: str) -> None:
         """Take a question back: the call it is about was cancelled."""

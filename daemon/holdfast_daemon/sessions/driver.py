@@ -16,6 +16,7 @@ import anyio
 
 from holdfast_daemon.agents.base import Agent, StepsExhausted
 from holdfast_daemon.models.base import Message, Model, ModelError, ModelOptions, ToolSpec
+from holdfast_daemon.sessions.budgets import GO_ON, Allowance, Spent, budget_request, budget_request_id
 from holdfast_daemon.sessions.consent import Consent, Unattended
 from holdfast_daemon.sessions.history import History
 from holdfast_daemon.sessions.model_output import Call, ModelOutput
@@ -24,7 +25,7 @@ from holdfast_daemon.sessions.run_log import RunLog
 from holdfast_daemon.sessions.tool_calls import ToolCalls
 from holdfast_protocol import events
 from holdfast_protocol.errors import StorageUnavailable, TooLarge
-from holdfast_protocol.events import Cost, ErrorInfo, Usage
+from holdfast_protocol.events import Budget, Cost, ErrorInfo, Usage
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,10 @@ class ResumedRun(NamedTuple):
     cost: Cost | None
 
 
+class BudgetExhausted(Exception):
+    """The run reached a bound of its budget, and was not let go on."""
+
+
 class Driver:
     """One run, from its start in the log to its terminal event. Implements `RunContext` for the agent.
 
@@ -57,6 +62,7 @@ class Driver:
         output: the model's output.
         calls: the tool calls.
         consent: the session's modes and people.
+        budget: what the run may use before it asks.
         resumed: the run waited for people through a restart.
     """
 
@@ -71,6 +77,7 @@ class Driver:
         output: ModelOutput,
         calls: ToolCalls,
         consent: Consent,
+        budget: Budget | None,
         *,
         resumed: ResumedRun | None = None,
     ) -> None:
@@ -83,11 +90,13 @@ class Driver:
         self._output = output
         self._calls = calls
         self._consent = consent
+        self._allowance = Allowance(budget)
         self._resumed = resumed
         self._history: History | None = None
         self._scope = anyio.CancelScope()
         self._stop: tuple[Stop, str] | None = None
         self._started = time.monotonic()
+        self._waited_before_s = consent.waited_s
 
     @property
     def run_id(self) -> str:
@@ -111,6 +120,8 @@ class Driver:
         calls = self._output.calls
         if calls:
             await self._calls.run(calls, resumed=self.resumed)
+        if calls or self.resumed:
+            await self._keep_to_budget()
             await self._consent.deliver_steers(self.run_id, self._output.step + 1)
         return len(calls)
 
@@ -184,8 +195,8 @@ class Driver:
                 self._resumed = None
         except ModelError as error:
             return self._failed(error.info)
-        except StepsExhausted:
-            return self._completed("max_steps")
+        except (StepsExhausted, BudgetExhausted) as end:
+            return self._completed("max_steps" if isinstance(end, StepsExhausted) else "budget")
         except Unattended:
             message = "The run needed an answer, and nobody was there to give it."
             return self._failed(ErrorInfo(kind="unattended", message=message))
@@ -212,6 +223,33 @@ class Driver:
         step = self._resumed.step
         calls = [Call(part.tool_call_id, part.tool, part.input_json, step) for part in history.unanswered()]
         self._output.resume(step, calls, self._resumed.usage, self._resumed.cost)
+
+    # Budget --------------------------------------------------------------------------------------------
+
+    async def _keep_to_budget(self) -> None:
+        """Between two steps: if a bound is reached, wait until people let the run go on.
+
+        Raises:
+            BudgetExhausted: they do not.
+        """
+        for limit in self._allowance.limits:
+            request_id = budget_request_id(self.run_id, self._output.step, limit)
+            spent = self._spent()
+            if not (self.resumed and await self._consent.asked_before(request_id)):
+                exceeded = self._allowance.exceeded(limit, spent)
+                if exceeded is None:
+                    continue
+                await self._consent.open(budget_request(self.run_id, request_id, exceeded))
+            _request, answer = await self._consent.answer(request_id)
+            if answer.outcome != GO_ON:
+                raise BudgetExhausted
+            self._allowance.extend(limit, spent)
+
+    def _spent(self) -> Spent:
+        waited_ms = int((self._consent.waited_s - self._waited_before_s) * 1000)
+        return Spent(
+            self._output.step, self._output.usage, self._output.cost, self._duration_ms() - waited_ms
+        )
 
     # Plan mode -----------------------------------------------------------------------------------------
 

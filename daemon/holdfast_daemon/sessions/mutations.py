@@ -319,6 +319,7 @@ class Mutations:
             agent=run.started.agent,
             model=run.started.model,
             mode=run.started.mode,
+            budget=run.started.budget,
         )
         self._slot.reserve(self._driver(started, ResumedRun(run.step, run.usage, run.cost)))
         for request in self._view.requests.values():

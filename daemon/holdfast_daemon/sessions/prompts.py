@@ -8,7 +8,7 @@ from holdfast_daemon.sessions.commands import Prompt
 from holdfast_protocol import events
 from holdfast_protocol.content import ContentBlock
 from holdfast_protocol.errors import Busy, Conflict, InvalidParams, Overloaded, TooLarge
-from holdfast_protocol.events import Mode
+from holdfast_protocol.snapshot import QueuedPrompt
 from holdfast_protocol.view import View
 
 
@@ -89,10 +89,11 @@ def admit(view: View, prompt: Prompt, *, running: bool, queued_max: int) -> Admi
         by=prompt.by,
         model=prompt.model,
         mode=prompt.mode,
+        budget=prompt.budget,
     )
     if waits:
         return Admission(group=(received,), prompt_id=prompt_id, position=_position(view, prompt))
-    started = start(view, prompt_id, prompt.model, prompt.mode)
+    started = start(view, prompt_id, prompt)
     return Admission(group=(received, started), prompt_id=prompt_id, started=started)
 
 
@@ -105,16 +106,17 @@ def _position(view: View, prompt: Prompt) -> int | None:
 
 
 def start(
-    view: View, prompt_id: str, model: str | None, mode: Mode | None, *, continues: str | None = None
+    view: View, prompt_id: str, prompt: Prompt | QueuedPrompt | None, *, continues: str | None = None
 ) -> events.RunStarted:
-    """Give the start of the session's next run."""
+    """Give the start of the session's next run; what its prompt does not say the session does."""
     assert view.settings is not None
     return events.RunStarted(
         run_id=f"r{view.runs + 1}",
         prompt_id=prompt_id,
         agent=view.settings.agent,
-        model=model or view.settings.model,
-        mode=mode,
+        model=(prompt and prompt.model) or view.settings.model,
+        mode=prompt and prompt.mode,
+        budget=(prompt and prompt.budget) or view.settings.budget,
         continues=continues,
     )
 
@@ -124,7 +126,7 @@ def dequeue(view: View) -> Admission | None:
     if view.held or not view.queue:
         return None
     prompt = next(iter(view.queue.values()))
-    started = start(view, prompt.prompt_id, prompt.model, prompt.mode)
+    started = start(view, prompt.prompt_id, prompt)
     updated = events.PromptUpdated(prompt_id=prompt.prompt_id, status="started")
     return Admission(group=(updated, started), prompt_id=prompt.prompt_id, started=started)
 
@@ -138,5 +140,5 @@ def take_up(view: View) -> Admission:
     last = view.last_run
     if last is None or last.status not in ("failed", "interrupted"):
         raise Conflict("There is no failed or interrupted run to continue.", resource="run")
-    started = start(view, last.prompt_id, None, None, continues=last.run_id)
+    started = start(view, last.prompt_id, None, continues=last.run_id)
     return Admission(group=(started,), prompt_id=last.prompt_id, started=started)

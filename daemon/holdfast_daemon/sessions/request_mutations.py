@@ -96,7 +96,8 @@ class RequestMutations:
             return [request, self._resolution(request, answer, "unattended")]
         run = self._view.run
         if run is not None and run.run_id == request.run_id and run.status == "running":
-            return [request, events.RunPaused(run_id=request.run_id, reason=request.kind)]
+            reason = str(request.detail.get("question", request.kind))
+            return [request, events.RunPaused(run_id=request.run_id, reason=reason)]
         return [request]
 
     def _expires_at(self) -> int:

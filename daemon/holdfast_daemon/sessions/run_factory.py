@@ -153,6 +153,7 @@ class RunFactory:
             output,
             calls,
             consent,
+            started.budget,
             resumed=resumed,
         )
 

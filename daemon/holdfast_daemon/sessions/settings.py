@@ -7,7 +7,7 @@ from holdfast_protocol.errors import Conflict
 from holdfast_protocol.methods.session import SessionUpdateParams
 from holdfast_protocol.view import View
 
-_NAMES = ("title", "archived", "agent", "thinking", "mode", "unattended", "meta")
+_NAMES = ("title", "archived", "agent", "thinking", "mode", "unattended", "budget", "meta")
 
 
 def settings_events(view: View, params: SessionUpdateParams, by: str) -> tuple[events.Event, ...]:

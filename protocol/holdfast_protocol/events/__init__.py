@@ -20,6 +20,7 @@ from holdfast_protocol.events.agents import (
 )
 from holdfast_protocol.events.base import (
     BlockKind,
+    Budget,
     Cost,
     ErrorInfo,
     EventBase,
@@ -197,6 +198,7 @@ __all__ = [
     "AgentResultRemoved",
     "AgentStarted",
     "BlockKind",
+    "Budget",
     "Compacted",
     "ContentBlockEnd",
     "ContentBlockStart",

@@ -83,6 +83,24 @@ class Cost(WireStruct, frozen=True, kw_only=True):
     currency: str = "USD"
 
 
+class Budget(WireStruct, frozen=True, kw_only=True):
+    """What one run may use before it pauses and asks whether to go on; what is absent is not bounded.
+
+    Looked at between steps: a step that has begun is finished. An answer to go on gives as much again.
+
+    Attributes:
+        steps: model responses.
+        tokens: input and output, cached ones too.
+        cost: in USD; where the price is unknown, the run asks before its second step.
+        wall_ms: time, without that spent waiting for people.
+    """
+
+    steps: Annotated[int, Meta(ge=1)] | None = None
+    tokens: Annotated[int, Meta(ge=1)] | None = None
+    cost: Annotated[float, Meta(gt=0)] | None = None
+    wall_ms: Annotated[int, Meta(ge=1)] | None = None
+
+
 Thinking = Literal["off", "low", "medium", "high"]
 
 Mode = Literal["ask", "plan", "accept_edits", "auto"]
@@ -92,7 +110,7 @@ Unattended = Literal["wait", "deny", "fail"]
 """What becomes of a request when nobody is here to answer it."""
 
 StopReason = Literal[
-    "end_turn", "max_tokens", "stop_sequence", "tool_use", "refusal", "max_steps", "pause_turn"
+    "end_turn", "max_tokens", "stop_sequence", "tool_use", "refusal", "max_steps", "budget", "pause_turn"
 ]
 
 BlockKind = Literal["text", "thinking", "tool_input"]

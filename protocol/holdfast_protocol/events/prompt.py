@@ -3,7 +3,7 @@
 from typing import Literal
 
 from holdfast_protocol.content import ContentBlock
-from holdfast_protocol.events.base import EventBase, Mode
+from holdfast_protocol.events.base import Budget, EventBase, Mode
 
 Delivery = Literal["queue", "steer", "interrupt", "reject"]
 """What to do with a prompt while a run is active: put it behind, show it to the model before its next step,
@@ -26,6 +26,7 @@ class PromptReceived(EventBase, frozen=True, kw_only=True, tag="prompt_received"
     by: str
     model: str | None = None
     mode: Mode | None = None
+    budget: Budget | None = None
 
 
 class PromptUpdated(EventBase, frozen=True, kw_only=True, tag="prompt_updated"):

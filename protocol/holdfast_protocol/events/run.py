@@ -1,18 +1,20 @@
 """Events about runs: one start, then exactly one terminal event."""
 
-from holdfast_protocol.events.base import Cost, ErrorInfo, EventBase, Mode, StopReason, Usage
+from holdfast_protocol.events.base import Budget, Cost, ErrorInfo, EventBase, Mode, StopReason, Usage
 
 
 class RunStarted(EventBase, frozen=True, kw_only=True, tag="run_started"):
     """A run began with a prompt; `continues` names the run it takes up again.
 
-    `mode` holds for this run alone; absent, the session's holds, also when it changes meanwhile.
+    `mode` holds for this run alone; absent, the session's holds, also when it changes meanwhile. `budget` is
+    the run's own, or the session's as it stood.
     """
 
     prompt_id: str
     agent: str
     model: str
     mode: Mode | None = None
+    budget: Budget | None = None
     continues: str | None = None
 
 

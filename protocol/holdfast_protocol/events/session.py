@@ -1,6 +1,6 @@
 """Events about the session itself."""
 
-from holdfast_protocol.events.base import EventBase, Json, Mode, Thinking, Unattended, WireStruct
+from holdfast_protocol.events.base import Budget, EventBase, Json, Mode, Thinking, Unattended, WireStruct
 
 
 class SandboxInfo(WireStruct, frozen=True, kw_only=True):
@@ -28,13 +28,14 @@ class SessionStarted(EventBase, frozen=True, kw_only=True, tag="session_started"
     thinking: Thinking = "off"
     mode: Mode = "ask"
     unattended: Unattended = "wait"
+    budget: Budget | None = None
     roots: tuple[str, ...] = ()
     title: str | None = None
     meta: Json = None
 
 
 class SessionUpdated(EventBase, frozen=True, kw_only=True, tag="session_updated"):
-    """Settings changed; an absent member did not change.
+    """Settings changed; an absent member did not change; an empty `budget` bounds nothing.
 
     With a `runId`, only `mode` is given, and it is that of the run, which had one of its own.
     """
@@ -45,6 +46,7 @@ class SessionUpdated(EventBase, frozen=True, kw_only=True, tag="session_updated"
     thinking: Thinking | None = None
     mode: Mode | None = None
     unattended: Unattended | None = None
+    budget: Budget | None = None
     roots: tuple[str, ...] | None = None
     meta: Json = None
     forked_from: Origin | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from holdfast_protocol.content import ContentBlock
-from holdfast_protocol.events.base import Identifier, Mode, WireStruct
+from holdfast_protocol.events.base import Budget, Identifier, Mode, WireStruct
 from holdfast_protocol.events.prompt import Delivery, PromptStatus
 from holdfast_protocol.methods.session import Key, MutationResult, Name
 from holdfast_protocol.methods.table import Method
@@ -28,6 +28,7 @@ class SessionPromptParams(WireStruct, frozen=True, kw_only=True):
     delivery: Delivery = "queue"
     model: Name | None = None
     mode: Mode | None = None
+    budget: Budget | None = None
     key: Key | None = None
 
 

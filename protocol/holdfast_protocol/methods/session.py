@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from holdfast_protocol.events.base import Identifier, Json, Mode, Thinking, Unattended, WireStruct
+from holdfast_protocol.events.base import Budget, Identifier, Json, Mode, Thinking, Unattended, WireStruct
 from holdfast_protocol.events.session import Origin
 from holdfast_protocol.methods.table import Method
 from holdfast_protocol.view import SessionStatus, Snapshot
@@ -44,6 +44,7 @@ class SessionCreateParams(WireStruct, frozen=True, kw_only=True):
         roots: further absolute directories tools may use.
         mode: what tools may do without asking.
         unattended: what becomes of a request when nobody is here to answer it.
+        budget: what each run may use before it pauses and asks.
         env: environment for tools; only allow-listed names are kept.
         meta: the client's own data, returned as it is; at most 16 KiB of JSON.
     """
@@ -56,6 +57,7 @@ class SessionCreateParams(WireStruct, frozen=True, kw_only=True):
     thinking: Thinking = "off"
     mode: Mode = "ask"
     unattended: Unattended = "wait"
+    budget: Budget | None = None
     title: Title | None = None
     env: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     meta: Json = None
@@ -111,6 +113,7 @@ class SessionUpdateParams(WireStruct, frozen=True, kw_only=True):
     thinking: Thinking | UnsetType = UNSET
     mode: Mode | UnsetType = UNSET
     unattended: Unattended | UnsetType = UNSET
+    budget: Budget | UnsetType = UNSET
     meta: Json | UnsetType = UNSET
     expect: Annotated[int, Meta(ge=0)] | None = None
     key: Key | None = None
