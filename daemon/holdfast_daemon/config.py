@@ -1,95 +1,120 @@
 """The daemon's settings: frozen, read once, handed on as arguments.
 
 Every limit has its default here, its name in the error it causes, and its reason in docs/limits.md.
+What a file may say is this file's types; after a change here, `python -m holdfast_daemon.config_document`
+writes the clients' key table and docs/configuration.md anew.
 """
 
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 KIB = 1024
 MIB = 1024 * KIB
 
+Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
+"""A number of things or bytes. None would stop the daemon's work; the upper bound only catches slips."""
+
+Seconds = Annotated[float, msgspec.Meta(ge=0.001, le=10 * 365 * 24 * 3600.0)]
+"""A time-out; shorter than a millisecond it would only ever expire."""
+
+Grace = Annotated[float, msgspec.Meta(ge=0, le=3600.0)]
+"""A time that may be none at all."""
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+Origin = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z][a-z0-9+.-]*://[^/@\s]+\Z",
+        min_length=1,
+        max_length=1024,
+        description="an origin, as https://example.org",
+    ),
+]
+"""As browsers write it: scheme, host and port, without a path."""
+
 
 class NetLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Connections and messages."""
 
-    message_bytes_max: int = 8 * MIB
-    handshake_timeout_s: float = 5.0
-    last_answers_timeout_s: float = 1.0
-    unauthenticated_max: int = 64
-    connections_max: int = 1024
-    requests_in_flight_max: int = 64
-    requests_per_second_max: int = 5000
-    requests_burst_max: int = 10_000
-    send_high_water_bytes: int = 256 * KIB
-    unsent_answer_bytes_max: int = 1 * MIB
-    auth_failures_max: int = 10
-    auth_failures_window_s: float = 60.0
+    message_bytes_max: Count = 8 * MIB
+    handshake_timeout_s: Seconds = 5.0
+    last_answers_timeout_s: Seconds = 1.0
+    unauthenticated_max: Count = 64
+    connections_max: Count = 1024
+    requests_in_flight_max: Count = 64
+    requests_per_second_max: Count = 5000
+    requests_burst_max: Count = 10_000
+    send_high_water_bytes: Count = 256 * KIB
+    unsent_answer_bytes_max: Count = 1 * MIB
+    auth_failures_max: Count = 10
+    auth_failures_window_s: Seconds = 60.0
 
 
 class JournalLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The log: transactions, events, the WAL."""
 
-    transaction_bytes_max: int = 1 * MIB
-    transaction_events_max: int = 1024
-    merged_delta_bytes_max: int = 16 * KIB
-    uncommitted_bytes_max: int = 1 * MIB
-    event_bytes_max: int = 960 * KIB
-    spill_bytes: int = 256 * KIB
-    checkpoint_bytes: int = 4 * MIB
-    truncate_bytes: int = 64 * MIB
-    ballast_bytes: int = 16 * MIB
-    revive_interval_s: float = 2.0
-    key_lifetime_s: int = 24 * 3600
+    transaction_bytes_max: Count = 1 * MIB
+    transaction_events_max: Count = 1024
+    merged_delta_bytes_max: Count = 16 * KIB
+    uncommitted_bytes_max: Count = 1 * MIB
+    event_bytes_max: Count = 960 * KIB
+    spill_bytes: Count = 256 * KIB
+    checkpoint_bytes: Count = 4 * MIB
+    truncate_bytes: Count = 64 * MIB
+    ballast_bytes: Count = 16 * MIB
+    revive_interval_s: Seconds = 2.0
+    key_lifetime_s: Count = 24 * 3600
 
 
 class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Subscribers and what is kept in memory for them."""
 
-    ring_bytes_max: int = 256 * KIB
-    rings_bytes_max: int = 64 * MIB
-    batch_bytes_max: int = 256 * KIB
-    page_events_max: int = 512
-    subscribers_per_session_max: int = 256
-    subscribers_max: int = 4096
-    block_timeout_s: float = 5.0
+    ring_bytes_max: Count = 256 * KIB
+    rings_bytes_max: Count = 64 * MIB
+    batch_bytes_max: Count = 256 * KIB
+    page_events_max: Count = 512
+    subscribers_per_session_max: Count = 256
+    subscribers_max: Count = 4096
+    block_timeout_s: Seconds = 5.0
 
 
 class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Sessions and runs."""
 
-    loaded_max: int = 2000
-    active_runs_max: int = 1024
-    queued_prompts_max: int = 256
-    prompt_bytes_max: int = 512 * KIB
-    block_bytes_max: int = 512 * KIB
-    steps_per_run_max: int = 200
-    tool_calls_per_step_max: int = 64
-    meta_bytes_max: int = 16 * KIB
-    env_bytes_max: int = 64 * KIB
-    request_expiry_s: float = 30 * 60
+    loaded_max: Count = 2000
+    active_runs_max: Count = 1024
+    queued_prompts_max: Count = 256
+    prompt_bytes_max: Count = 512 * KIB
+    block_bytes_max: Count = 512 * KIB
+    steps_per_run_max: Count = 200
+    tool_calls_per_step_max: Count = 64
+    meta_bytes_max: Count = 16 * KIB
+    env_bytes_max: Count = 64 * KIB
+    request_expiry_s: Seconds = 30 * 60
 
 
 class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Tool calls. `output_kept_chars_max` bounds what one call streams into the log."""
 
-    timeout_s: float = 120.0
-    timeout_s_max: float = 3600.0
-    grace_s: float = 0.5
-    result_bytes_max: int = 64 * KIB
-    output_kept_chars_max: int = 1 * MIB
-    output_read_bytes_max: int = 256 * MIB
-    calls_per_session_max: int = 4
-    calls_max: int = 16
-    file_bytes_max: int = 8 * MIB
-    diff_bytes_max: int = 256 * KIB
-    seen_files_max: int = 1024
-    listed_entries_max: int = 2000
-    walked_entries_max: int = 100_000
-    matches_max: int = 500
-    searched_file_bytes_max: int = 16 * MIB
-    search_timeout_s: float = 20.0
+    timeout_s: Seconds = 120.0
+    timeout_s_max: Seconds = 3600.0
+    grace_s: Grace = 0.5
+    result_bytes_max: Count = 64 * KIB
+    output_kept_chars_max: Count = 1 * MIB
+    output_read_bytes_max: Count = 256 * MIB
+    calls_per_session_max: Count = 4
+    calls_max: Count = 16
+    file_bytes_max: Count = 8 * MIB
+    diff_bytes_max: Count = 256 * KIB
+    seen_files_max: Count = 1024
+    listed_entries_max: Count = 2000
+    walked_entries_max: Count = 100_000
+    matches_max: Count = 500
+    searched_file_bytes_max: Count = 16 * MIB
+    search_timeout_s: Seconds = 20.0
 
 
 HookEvent = Literal["pre_tool_use", "post_tool_use"]
@@ -106,9 +131,17 @@ class HookSpec(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     event: HookEvent
-    target: str
-    tools: str = "*"
-    timeout_s: float = 10.0
+    target: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[^\s:]+:[^\s:]+\Z",
+            min_length=1,
+            max_length=1024,
+            description="package.module:function",
+        ),
+    ]
+    tools: Name = "*"
+    timeout_s: Seconds = 10.0
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,21 +156,37 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ws_origins: origins of pages that may connect, beside the daemon's own.
         hooks: Python functions that see every tool call.
         idle_exit_s: exit after so long without a connection and without work; None: never.
+        shutdown_grace_s: how long a stop waits for runs before it interrupts them.
+        default_model: of sessions that name none.
+        default_agent: likewise.
     """
 
     state_dir: str
     runtime_dir: str | None = None
     stdio: bool = False
-    tcp: int | None = None
-    ws: int | None = None
-    ws_origins: tuple[str, ...] = ()
-    hooks: tuple[HookSpec, ...] = ()
-    idle_exit_s: float | None = 600.0
-    shutdown_grace_s: float = 5.0
-    default_model: str = "offline/rehearsal"
-    default_agent: str = "chat"
+    tcp: Port | None = None
+    ws: Port | None = None
+    ws_origins: Annotated[tuple[Origin, ...], msgspec.Meta(max_length=64)] = ()
+    hooks: Annotated[tuple[HookSpec, ...], msgspec.Meta(max_length=64)] = ()
+    idle_exit_s: Seconds | None = 600.0
+    shutdown_grace_s: Grace = 5.0
+    default_model: Name = "offline/rehearsal"
+    default_agent: Name = "chat"
     net: NetLimits = NetLimits()
     journal: JournalLimits = JournalLimits()
     hub: HubLimits = HubLimits()
     sessions: SessionLimits = SessionLimits()
     execution: ExecutionLimits = ExecutionLimits()
+
+
+NOT_OVER: Final[dict[str, str]] = {
+    "journal.event_bytes_max": "journal.transaction_bytes_max",
+    "sessions.prompt_bytes_max": "journal.event_bytes_max",
+    "sessions.block_bytes_max": "journal.event_bytes_max",
+    "journal.merged_delta_bytes_max": "journal.event_bytes_max",
+    "execution.diff_bytes_max": "journal.event_bytes_max",
+    "execution.result_bytes_max": "journal.event_bytes_max",
+    "execution.timeout_s": "execution.timeout_s_max",
+    "journal.transaction_bytes_max": "net.message_bytes_max",
+}
+"""Limits that only make sense if they are not over another: an event fits into a transaction, and so on."""

@@ -77,3 +77,30 @@ def test_a_number_is_read_and_an_absent_one_is_none() -> None:
 def test_the_nearest_known_word_is_offered_and_no_far_one() -> None:
     assert meant("wacth", ["watch", "attach"]) == ", did you mean watch?"
     assert meant("zzz", ["watch", "attach"]) == ""
+
+
+@pytest.mark.parametrize(("text", "amount"), [("1", 1.0), ("0.25", 0.25), (".5", 0.5), ("2.", 2.0)])
+def test_an_amount_may_have_a_fraction(text: str, amount: float) -> None:
+    assert Arguments([], set(), {"timeout": text}).amount("timeout") == amount
+
+
+@pytest.mark.parametrize("text", ["0", "0.0", "-1", "1e9", "inf", "nan", "", ".", "1.2.3", "½"])
+def test_what_is_no_amount_above_zero_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--timeout takes a number above 0"):
+        Arguments([], set(), {"timeout": text}).amount("timeout")
+
+
+def test_flags_that_exclude_each_other_are_named() -> None:
+    assert Arguments([], {"b"}, {}).one_of("a", "b") == "b"
+    assert Arguments([], set(), {}).one_of("a", "b") is None
+    with pytest.raises(UsageError, match="--a and --b exclude each other"):
+        Arguments([], {"a", "b"}, {}).one_of("a", "b")
+
+
+def test_a_command_that_passes_on_takes_any_words_and_explains_itself() -> None:
+    spec = Spec(usage="holdfast pass\n", positionals=(0, None), passes_on=True)
+
+    assert parse(["--x", "-h"], spec).positionals == ["--x", "-h"]
+    assert parse(["--", "--help"], spec).positionals == ["--help"]
+    with pytest.raises(HelpWanted):
+        parse(["--help"], spec)

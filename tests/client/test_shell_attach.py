@@ -69,7 +69,7 @@ def session(home: Home) -> str:
 
 
 def test_history_is_shown_then_typed_lines_are_prompts(home: Home, session: str) -> None:
-    with Terminal(home, "attach", session) as terminal:
+    with Terminal(home, "attach", "--plain", session) as terminal:
         terminal.see("> say earlier")
         terminal.see("earlier")
         terminal.see("completed after")
@@ -83,7 +83,7 @@ def test_history_is_shown_then_typed_lines_are_prompts(home: Home, session: str)
 @pytest.mark.usefixtures("session")
 def test_without_an_id_it_is_the_session_last_used_in_this_directory(home: Home) -> None:
     home.run("run", "say elsewhere", cwd="/")
-    with Terminal(home, "attach") as terminal:
+    with Terminal(home, "attach", "--plain") as terminal:
         terminal.see("> say earlier")
         terminal.leave()
 
@@ -94,7 +94,7 @@ def test_a_directory_without_sessions_says_so(home: Home) -> None:
 
 @pytest.mark.parametrize("how", ["\x04", "\x1d", "/detach\n"])
 def test_each_way_of_leaving_says_how_to_come_back(home: Home, session: str, how: str) -> None:
-    with Terminal(home, "attach", "earl") as terminal:
+    with Terminal(home, "attach", "--plain", "earl") as terminal:
         terminal.see("completed after")
         terminal.type(how)
         terminal.see(f"Come back: holdfast attach {session}")
@@ -104,7 +104,7 @@ def test_each_way_of_leaving_says_how_to_come_back(home: Home, session: str, how
 
 def test_ctrl_c_cancels_the_run_and_the_person_stays(home: Home) -> None:
     session_id = home.run("run", "--detach", HANG).stdout.strip()
-    with Terminal(home, "attach", session_id) as terminal:
+    with Terminal(home, "attach", "--plain", session_id) as terminal:
         terminal.see("I wait.")
         terminal.client.send_signal(signal.SIGINT)
         terminal.see("cancelled by")
@@ -114,7 +114,7 @@ def test_ctrl_c_cancels_the_run_and_the_person_stays(home: Home) -> None:
 
 
 def test_ctrl_c_while_nothing_runs_cancels_no_later_run(home: Home, session: str) -> None:
-    with Terminal(home, "attach", session) as terminal:
+    with Terminal(home, "attach", "--plain", session) as terminal:
         terminal.see("completed after")
         terminal.client.send_signal(signal.SIGINT)
         terminal.see("nothing runs; Ctrl-C again leaves")
@@ -127,7 +127,7 @@ def test_ctrl_c_while_nothing_runs_cancels_no_later_run(home: Home, session: str
 
 
 def test_ctrl_c_twice_leaves(home: Home, session: str) -> None:
-    with Terminal(home, "attach", session) as terminal:
+    with Terminal(home, "attach", "--plain", session) as terminal:
         terminal.see("completed after")
         terminal.client.send_signal(signal.SIGINT)
         terminal.see("nothing runs; Ctrl-C again leaves")
@@ -139,7 +139,7 @@ def test_ctrl_c_twice_leaves(home: Home, session: str) -> None:
 
 def test_a_line_typed_during_a_run_waits_in_the_queue(home: Home) -> None:
     session_id = home.run("run", "--detach", HANG).stdout.strip()
-    with Terminal(home, "attach", session_id) as terminal:
+    with Terminal(home, "attach", "--plain", session_id) as terminal:
         terminal.see("I wait.")
         terminal.type("say queued\n")
         terminal.see("queued, place 1")
@@ -150,7 +150,10 @@ def test_a_line_typed_during_a_run_waits_in_the_queue(home: Home) -> None:
 
 
 def test_two_people_see_the_same_and_one_leaving_does_not_disturb_the_other(home: Home, session: str) -> None:
-    with Terminal(home, "attach", session) as one, Terminal(home, "attach", session) as other:
+    with (
+        Terminal(home, "attach", "--plain", session) as one,
+        Terminal(home, "attach", "--plain", session) as other,
+    ):
         one.see("completed after")
         other.see("completed after")
         one.type("say to both\n")
@@ -163,7 +166,7 @@ def test_two_people_see_the_same_and_one_leaving_does_not_disturb_the_other(home
 
 
 def test_a_daemon_that_dies_is_started_again_and_prompts_go_on(home: Home, session: str) -> None:
-    with Terminal(home, "attach", session) as terminal:
+    with Terminal(home, "attach", "--plain", session) as terminal:
         terminal.see("completed after")
         os.kill(home.status()["server"]["pid"], signal.SIGKILL)
         terminal.type("say after all\n")
@@ -172,7 +175,7 @@ def test_a_daemon_that_dies_is_started_again_and_prompts_go_on(home: Home, sessi
 
 
 def test_a_daemon_that_was_stopped_is_not_started_again(home: Home, session: str) -> None:
-    with Terminal(home, "attach", session) as terminal:
+    with Terminal(home, "attach", "--plain", session) as terminal:
         terminal.see("completed after")
         assert home.run("stop").returncode == 0
         terminal.client.send_signal(signal.SIGTERM)

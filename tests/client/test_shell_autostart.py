@@ -2,17 +2,20 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from shell_world import Home, Peer, ScriptedDaemon
+from shell_world import WAIT_S, Home, Peer, ScriptedDaemon
 
 from holdfast_client.shell import spawn
 
 CLIENTS = 20
+
+HANG = "script:\n  - text: I wait.\n    hang: true\n"
 
 
 def daemons_of(home: Home) -> list[int]:
@@ -68,6 +71,41 @@ def test_d01_a_lock_that_names_a_live_foreign_process_does_not_keep_the_daemon_f
         path.write_text(f"{os.getpid()}\n")
 
     assert home.run("run", "say hello").returncode == 0
+
+
+def wrapped_daemon(home: Home, options: str) -> dict[str, str]:
+    """Give the environment in which the daemon is started with further options."""
+    stand_in = home.path / "holdfastd"
+    stand_in.write_text(f'#!/bin/sh\nexec {Path(sys.executable).with_name("holdfastd")} {options} "$@"\n')
+    stand_in.chmod(0o700)
+    return {"HOLDFAST_DAEMON": str(stand_in)}
+
+
+def test_d02_a_daemon_that_ends_late_leaves_its_successor_s_socket_alone(home: Home) -> None:
+    session_id = home.run("run", "--detach", HANG).stdout.strip()
+    first = home.status()["server"]["pid"]
+    ended = os.pidfd_open(first)
+    stopping = home.start("stop")
+    assert stopping.stderr.readline() == "waiting for 1 run\n"
+    home.run("cancel", session_id)
+    while home.run("run", "say hello").returncode == 75:
+        pass  # The first still takes its leave; each try asks it, or starts the second.
+    select.select([ended], [], [], WAIT_S)
+    os.close(ended)
+    stopping.communicate(timeout=WAIT_S)
+    second = home.status()
+
+    assert second["running"] is True
+    assert second["server"]["pid"] != first
+    assert daemons_of(home) == [second["server"]["pid"]]
+
+
+def test_d03_clients_that_come_as_the_idle_daemon_leaves_are_served(home: Home) -> None:
+    environ = wrapped_daemon(home, "--idle-exit 0.001")
+    results = [home.run("run", f"say {number}", env=environ) for number in range(6)]
+
+    assert [(ran.returncode, ran.stderr.count("Traceback")) for ran in results] == [(0, 0)] * 6
+    assert [ran.stdout.split()[-1] for ran in results] == [str(number) for number in range(6)]
 
 
 def test_d04_twenty_clients_at_once_beside_a_busy_machine_get_one_daemon(home: Home) -> None:

@@ -60,6 +60,10 @@ def test_commands_of_the_fast_path_import_nothing_slow(home: Home) -> None:
         ("status",),
         ("version",),
         ("cancel", session_id),
+        ("close", session_id),
+        ("rename", session_id, "Other"),
+        ("socket",),
+        ("approvals",),
         ("stop",),
     ):
         imported = modules(home, *arguments)
@@ -68,7 +72,14 @@ def test_commands_of_the_fast_path_import_nothing_slow(home: Home) -> None:
         assert "holdfast_client.shell.wire" in imported
 
 
-@pytest.mark.parametrize("arguments", [(), ("--version",), ("help",), ("help", "run"), ("run", "--help")])
+def test_commands_that_change_or_answer_import_nothing_slow(home: Home) -> None:
+    asking = home.run("run", "--detach", "write a.txt: hello").stdout.strip()
+    home.run("run", "--max-steps", "1", "--session", asking, "say hello")  # Waits behind the question.
+    for arguments in (("approve", asking), ("export", asking), ("fork", asking), ("rm", "-f", asking)):
+        assert not modules(home, *arguments) & (SLOW_EVERYWHERE | {"argparse", "subprocess", "pathlib"})
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("help",), ("help", "run"), ("run", "--help")])
 def test_help_imports_nothing_slow(home: Home, arguments: tuple[str, ...]) -> None:
     assert not modules(home, *arguments) & SLOW_EVERYWHERE
 

@@ -127,7 +127,7 @@ def test_a_run_that_waits_for_a_person_is_left_waiting_where_there_is_none(
 
     assert (ran.returncode, result["exitCode"], result["status"]) == (code, code, status)
     assert said in ran.stderr
-    assert f"holdfast attach {result['sessionId']}" in ran.stderr
+    assert f"holdfast approve {result['sessionId']}" in ran.stderr
 
 
 def test_a_session_deleted_under_a_waiting_prompt_ends_the_command(home: Home) -> None:

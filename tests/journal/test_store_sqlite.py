@@ -152,6 +152,15 @@ def test_a_body_that_looks_like_a_marker_is_a_body(store: SQLiteStore) -> None:
     assert everything(store, key) == [row(1, '{"spilled":"0000"}')]
 
 
+def test_a_spilled_body_amid_a_long_page_is_whole_and_counts_with_its_whole_size(store: SQLiteStore) -> None:
+    log = [row(seq, "x" * (SPILL_BYTES + 1) if seq == 100 else f"{seq}") for seq in range(1, 301)]
+    key = create(store, first=log)
+    assert everything(store, key) == log
+    upto_it = sum(len(item.body) for item in log[:100])
+    assert store.read(key, 0, 300, limit=300, bytes_max=upto_it).rows == log[:100]
+    assert store.read(key, 0, 300, limit=300, bytes_max=upto_it - 1).rows == log[:99]
+
+
 def test_the_wal_is_checkpointed_above_its_limit_and_truncated_above_the_next(tmp_path: Path) -> None:
     wal = tmp_path / "journal.db-wal"
     store = open_store(tmp_path, checkpoint_bytes=200_000, truncate_bytes=1_000_000)

@@ -9,7 +9,7 @@ filter, cursor) and shared.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -407,11 +407,10 @@ class Hub:
 
     def _deliver_page(self, channel: Channel, subscription: Subscription, page: Page) -> None:
         wanted = subscription.filter
-        bodies = [
-            row.body
-            for row in page.rows
-            if wanted.passes_all or wanted.passes(row.seq, row.type, _stream_of_row(wanted, row))
-        ]
+        rows: Iterable[EventRow] = page.rows
+        if not wanted.passes_all:
+            rows = (row for row in rows if wanted.passes(row.seq, row.type, _stream_of_row(wanted, row)))
+        bodies = [row.body for row in rows]
         log = channel.log
         frame = events_frame(
             subscription.outlet.framing, log.session_id, log.epoch, subscription.cursor + 1, page.last, bodies

@@ -47,13 +47,14 @@ class Group:
         members: the events, in order.
         bodies: their JSON without seq and time; None for a delta that may yet be merged.
         bytes: about what they take in a transaction.
-        text_bytes: of a delta that may be merged, its text in UTF-8; 0 for all else.
+        stream: of a delta that may be merged, what it is a piece of (`stream_of`); None for all else.
+        text_bytes: of such a delta, its text in UTF-8; 0 for all else.
         rows: further changes in the same transaction.
         last_seq: the place of the last event; 0 until committed.
         error: why it was not committed.
     """
 
-    __slots__ = ("_done", "bodies", "bytes", "error", "last_seq", "members", "rows", "text_bytes")
+    __slots__ = ("_done", "bodies", "bytes", "error", "last_seq", "members", "rows", "stream", "text_bytes")
 
     def __init__(
         self, group: tuple[events.Event, ...], rows: Rows | None = None, *, awaited: bool = False
@@ -63,10 +64,12 @@ class Group:
         self.last_seq = 0
         self.error: RpcError | None = None
         self._done = anyio.Event() if awaited else None
+        self.stream: str | None = None
         self.text_bytes = 0
         self.bodies: list[bytes | None]
         first = group[0] if len(group) == 1 and not awaited else None
         if isinstance(first, events.TokenDelta | events.ToolOutput):
+            self.stream = stream_of(first)
             self.text_bytes = len(first.text) if first.text.isascii() else len(first.text.encode())
             self.bodies = [None]
             self.bytes = self.text_bytes + _DELTA_OVERHEAD_BYTES
@@ -75,14 +78,12 @@ class Group:
             self.bodies = [*bodies]
             self.bytes = sum(len(body) for body in bodies) + _PLACE_BYTES * len(bodies)
 
-    @property
-    def is_delta(self) -> bool:
-        """Whether it is one event that may be merged with its neighbours."""
-        return len(self.bodies) == 1 and self.bodies[0] is None
-
     def has_event_over(self, bytes_max: int) -> bool:
         """Tell whether one of the events would be stored in more than `bytes_max`."""
-        if self.is_delta and self.text_bytes * _ESCAPE_BYTES_MAX + _DELTA_OVERHEAD_BYTES <= bytes_max:
+        if (
+            self.stream is not None
+            and self.text_bytes * _ESCAPE_BYTES_MAX + _DELTA_OVERHEAD_BYTES <= bytes_max
+        ):
             return False  # Nearly always: encoding it to know would cost the encoding.
         bodies = (body or _encoder.encode(self.members[0]) for body in self.bodies)
         return any(len(body) + _PLACE_BYTES > bytes_max for body in bodies)
@@ -171,34 +172,36 @@ class PendingEvents:
                 size + group.bytes > bytes_max or len(committed) + len(group.members) > events_max
             ):
                 break
-            run = [self._groups.popleft()]
-            if group.is_delta:
-                self._take_following(run, min(merged_bytes_max, bytes_max - size - _DELTA_OVERHEAD_BYTES))
-                size += sum(item.text_bytes for item in run) + _DELTA_OVERHEAD_BYTES
-            else:
+            run = self._take_run(min(merged_bytes_max, bytes_max - size - _DELTA_OVERHEAD_BYTES))
+            if len(run) == 1:
                 size += group.bytes
-            self.bytes -= sum(item.bytes for item in run)
-            merged += len(run) - 1
-            committed.extend(_number(run, head + len(committed) + 1, at, changes))
+                self.bytes -= group.bytes
+            else:
+                size += sum([item.text_bytes for item in run]) + _DELTA_OVERHEAD_BYTES
+                self.bytes -= sum([item.bytes for item in run])
+                merged += len(run) - 1
+            _number(run, head + len(committed) + 1, at, committed, changes)
             last_seq = head + len(committed)
-            groups.extend((item, last_seq) for item in run)
+            groups.extend([(item, last_seq) for item in run])
             if group.rows is not None:
                 changes.extend(group.rows(last_seq))
         rows = [item.row for item in committed]
         return Taken(Append(session, rows, changes), committed, groups, merged, size)
 
-    def _take_following(self, run: list[Group], text_bytes_max: int) -> None:
-        """Take further deltas of the block or tool call of the one in `run`, while they fit together."""
-        first = run[0].members[0]
-        assert isinstance(first, events.TokenDelta | events.ToolOutput)
-        text_bytes = run[0].text_bytes
-        while self._groups and self._groups[0].is_delta:
-            following = self._groups[0].members[0]
-            assert isinstance(following, events.TokenDelta | events.ToolOutput)
-            text_bytes += self._groups[0].text_bytes
-            if stream_of(following) != stream_of(first) or text_bytes > text_bytes_max:
+    def _take_run(self, text_bytes_max: int) -> list[Group]:
+        """Take the next group; if it is a delta, with those of its stream that follow and fit with it."""
+        groups = self._groups
+        first = groups.popleft()
+        run = [first]
+        if first.stream is None:
+            return run
+        text_bytes = first.text_bytes
+        while groups and groups[0].stream == first.stream:
+            text_bytes += groups[0].text_bytes
+            if text_bytes > text_bytes_max:
                 break
-            run.append(self._groups.popleft())
+            run.append(groups.popleft())
+        return run
 
 
 def stream_of(event: events.Delta) -> str:
@@ -206,18 +209,17 @@ def stream_of(event: events.Delta) -> str:
     return event.block_id if isinstance(event, events.TokenDelta) else event.tool_call_id
 
 
-def _number(run: list[Group], seq: int, at: int, changes: list[Change]) -> list[Committed]:
+def _number(run: list[Group], seq: int, at: int, committed: list[Committed], changes: list[Change]) -> None:
     """Give the groups their places: a delta run becomes one event, any other group keeps its own."""
     first = run[0]
-    if first.is_delta:
+    if first.stream is not None:
         delta = _merge(run)
-        return [_place(delta, _encoder.encode(delta), seq, at)]
-    placed: list[Committed] = []
+        committed.append(_place(delta, _encoder.encode(delta), seq, at))
+        return
     for offset, (event, body) in enumerate(zip(first.members, first.bodies, strict=True)):
         assert body is not None
-        placed.append(_place(event, body, seq + offset, at))
+        committed.append(_place(event, body, seq + offset, at))
         changes.extend(projections.changes_of(event, seq + offset, at))
-    return placed
 
 
 def _merge(run: list[Group]) -> events.Delta:

@@ -10,6 +10,9 @@ from typing import Final
 
 _MARKER: Final = b'{"spilled":"'  # A real body begins with {"seq":
 
+MARKER_BYTES: Final = len(_MARKER) + 2 * hashlib.sha256().digest_size + len(b'"}')
+"""How long every marker is: what has another length is a body."""
+
 
 class Spill:
     """A directory of bodies.

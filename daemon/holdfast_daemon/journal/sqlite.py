@@ -11,13 +11,15 @@ closing any descriptor of it would drop the locks.
 import contextlib
 import errno
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import apsw
 
-from holdfast_daemon.journal.spill import Spill
+from holdfast_daemon.journal.spill import MARKER_BYTES, Spill
 from holdfast_daemon.journal.store import (
     DAEMON_SCOPE,
     SCAN_MAX,
@@ -44,6 +46,12 @@ from holdfast_daemon.journal.store import (
 )
 
 SCHEMA_VERSION: Final = 1
+
+_CHUNK_ROWS_MAX: Final = 64
+"""Rows read at once; never more than the page has already, so that few are read in vain when it is full."""
+
+_event_row: Final = cast("Callable[[tuple[Any, ...]], EventRow]", partial(tuple.__new__, EventRow))
+"""Makes a row of a page without a step of Python: its columns are those of the query, in their order."""
 
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -509,16 +517,27 @@ class SQLiteStore:
     def _events(
         self, sql: str, bindings: tuple[Any, ...], limit: int, bytes_max: int
     ) -> tuple[list[EventRow], bool]:
-        """Read rows while they stay within `bytes_max` together, but at least one; tell if that was all."""
+        """Read rows while they stay within `bytes_max` together, but at least one; tell if that was all.
+
+        All that is replayed comes by here: rows that fit without question are taken together.
+        """
         rows: list[EventRow] = []
-        total = 0
+        left = bytes_max
         with _errors():
-            for seq, kind, run, at, body in self._reader.execute(sql, (*bindings, limit)):
-                whole = self._spill.resolve(body)
-                total += len(whole)
-                if rows and total > bytes_max:
-                    return rows, False
-                rows.append(EventRow(seq, kind, run, at, whole))
+            cursor = self._reader.execute(sql, (*bindings, limit))
+            while chunk := list(islice(cursor, min(max(1, len(rows)), _CHUNK_ROWS_MAX))):
+                found = list(map(_event_row, chunk))
+                sizes = [len(row.body) for row in found]
+                if MARKER_BYTES not in sizes and sum(sizes) <= left:
+                    rows += found
+                    left -= sum(sizes)
+                    continue
+                for row in found:
+                    whole = self._spill.resolve(row.body)
+                    left -= len(whole)
+                    if rows and left < 0:
+                        return rows, False
+                    rows.append(row._replace(body=whole))
         return rows, len(rows) < limit
 
 

@@ -2,30 +2,14 @@
 
 import fcntl
 import os
-import re
 import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-_NETWORK_FILE_SYSTEMS: Final = frozenset(
-    {
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "9p",
-        "afs",
-        "ceph",
-        "glusterfs",
-        "lustre",
-        "fuse.sshfs",
-        "fuse.s3fs",
-    }
-)
+from holdfast_protocol.file_systems import NETWORK_FILE_SYSTEMS, file_system_of
 
-_OCTAL: Final = re.compile(r"\\([0-7]{3})")  # How the kernel writes a space in a path, for example.
+_NETWORK_FILE_SYSTEMS: Final = NETWORK_FILE_SYSTEMS
 
 
 class StateDirError(Exception):
@@ -110,20 +94,3 @@ def _file_system(path: Path) -> str:
     except OSError:
         return ""
     return file_system_of(str(path.resolve()), mounts)
-
-
-def file_system_of(path: str, mounts: str) -> str:
-    """Name the file system a resolved path is on; empty if it is on none.
-
-    Args:
-        path: absolute, without links.
-        mounts: lines as in /proc/self/mounts.
-    """
-    best, kind = "", ""
-    for line in filter(None, mounts.split("\n")):
-        _, escaped, mounted_kind, *_ = line.split(" ")
-        point = _OCTAL.sub(lambda found: chr(int(found[1], 8)), escaped)
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, mounted_kind
-    return kind

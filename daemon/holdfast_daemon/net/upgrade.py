@@ -5,13 +5,16 @@ Host must be exactly ours, Origin exactly one that is allowed, and the token is 
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
-
-from websockets.http11 import Request
 
 from holdfast_daemon.net.auth import Principal
 from holdfast_protocol.errors import AuthRequired
+
+if (
+    TYPE_CHECKING
+):  # Settings are checked with `parse_origin` at every start; the library is for WebSockets only.
+    from websockets.http11 import Request
 
 SUBPROTOCOL: Final = "holdfast.v1"
 TOKEN_PREFIX: Final = "holdfast.token."  # noqa: S105 - the token follows it
@@ -42,7 +45,7 @@ class Gatekeeper:
         self._origins = frozenset(own | {parse_origin(origin) for origin in origins})
         self._principal_of = principal_of
 
-    def decide(self, request: Request) -> Principal | Refusal:
+    def decide(self, request: "Request") -> Principal | Refusal:
         """Give who is there, or the status to refuse with."""
         headers = request.headers
         if headers.get_all("Host") not in [[host] for host in self._hosts]:
@@ -79,7 +82,7 @@ def parse_origin(origin: str) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname, port
 
 
-def _token(request: Request) -> str | None:
+def _token(request: "Request") -> str | None:
     """Find the token: a bearer, or one of the subprotocols; never the path."""
     match request.headers.get_all("Authorization"):
         case [authorization] if authorization[:7].lower() == "bearer ":

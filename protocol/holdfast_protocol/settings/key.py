@@ -1,7 +1,6 @@
 """One setting: its name, its kind, its bounds; whether a value fits, and how text becomes a value."""
 
 import json
-import math
 import re
 from typing import Any, Final, Literal, NamedTuple, cast
 
@@ -139,10 +138,10 @@ def _integer(key: Key, given: object) -> int | None:
     return given if type(given) is int and _is_within(key, given) else None
 
 
-def _finite(key: Key, given: object) -> float | None:
+def _bounded(key: Key, given: object) -> float | None:
     if type(given) is not int and type(given) is not float:
         return None
-    return float(given) if _is_within(key, given) and math.isfinite(given) else None
+    return float(given) if _is_within(key, given) else None
 
 
 def _string(key: Key, given: object) -> str | None:
@@ -185,7 +184,7 @@ def _table(key: Key, given: dict[str, object]) -> dict[str, Any]:
 
 _FITTING: Final = {
     "integer": _integer,
-    "number": _finite,
+    "number": _bounded,
     "string": _string,
     "strings": _strings,
     "tables": _tables,
@@ -201,6 +200,7 @@ _NOUNS: Final = {
 
 
 def _is_within(key: Key, amount: float) -> bool:
+    """Tell whether a number or length is in bounds; of what has bounds, what is no number never is."""
     return (key.minimum is None or amount >= key.minimum) and (key.maximum is None or amount <= key.maximum)
 
 

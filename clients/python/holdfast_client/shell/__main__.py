@@ -27,20 +27,26 @@ def main() -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
-    if not argv or argv[0] in ("-h", "--help"):
+    name, *rest = argv or ["--"]
+    if name in ("-h", "--help"):
         print(commands.overview(), end="")
         return exit_codes.OK
-    name, *rest = argv
     if name in ("-V", "--version"):
         print(f"holdfast {VERSION}")
         return exit_codes.OK
+    if name.startswith("-") or any(character.isspace() for character in name):
+        return _run("here", argv)
     if name not in commands.SUMMARIES:
         raise exit_codes.UsageError(
             f"there is no command {name!r}{arguments.meant(name, commands.SUMMARIES)} (see `holdfast help`)"
         )
-    command = commands.load(name)
+    return _run(name, rest)
+
+
+def _run(module: str, argv: list[str]) -> int:
+    command = commands.load(module)
     try:
-        parsed = arguments.parse(rest, command.SPEC)
+        parsed = arguments.parse(argv, command.SPEC)
     except arguments.HelpWanted:
         print(f"usage: {command.SPEC.usage}", end="")
         return exit_codes.OK

@@ -4,7 +4,7 @@ Hand-rolled, because importing argparse costs as much as everything else a short
 """
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from holdfast_client.shell.exit_codes import UsageError
 
@@ -17,11 +17,13 @@ class Spec(NamedTuple):
     """What a command takes.
 
     Attributes:
-        usage: its help text; the first line is how it is called.
+        usage: its help text, as `usage_text` reads it; the first line is how it is called.
         flags: options without a value, each with the name it is stored under: `{"--all": "all"}`.
         options: options with a value, likewise.
         choices: the values of an option that takes only some, by stored name.
         positionals: how many there may be, at least and at most; None for any number.
+        completes: what the first positional names, for completion.
+        passes_on: whether it takes any words at all, options too, to pass them on.
     """
 
     usage: str
@@ -29,6 +31,8 @@ class Spec(NamedTuple):
     options: Mapping[str, str] = {}
     choices: Mapping[str, tuple[str, ...]] = {}
     positionals: tuple[int, int | None] = (0, 0)
+    completes: Literal["session", "request", "command", "shell", "file", "nothing"] = "nothing"
+    passes_on: bool = False
 
 
 class Arguments(NamedTuple):
@@ -51,6 +55,43 @@ class Arguments(NamedTuple):
             raise UsageError(f"--{name} takes a whole number of at least {minimum}, not {text!r}")
         return int(text)
 
+    def amount(self, name: str) -> float | None:
+        """Give an option that must be a number above zero, None if it was not given.
+
+        Raises:
+            UsageError: it is something else.
+        """
+        text = self.options.get(name)
+        if text is None:
+            return None
+        whole, _, fraction = text.partition(".")
+        digits = whole + fraction
+        if not digits.isascii() or not digits.isdecimal() or float(text) <= 0:
+            raise UsageError(f"--{name} takes a number above 0, not {text!r}")
+        return float(text)
+
+    def choice(self, place: int, choices: tuple[str, ...]) -> str:
+        """Give a positional that must be one of some words.
+
+        Raises:
+            UsageError: it is something else.
+        """
+        word = self.positionals[place]
+        if word not in choices:
+            raise UsageError(f"{word!r} is none of {', '.join(choices)}")
+        return word
+
+    def one_of(self, *names: str) -> str | None:
+        """Give the one flag of these that was given, None if none was.
+
+        Raises:
+            UsageError: several were.
+        """
+        given = [name for name in names if name in self.flags]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(f'--{name}' for name in given)} exclude each other")
+        return given[0] if given else None
+
 
 def parse(argv: list[str], spec: Spec) -> Arguments:
     """Parse a command's arguments, without its own name. After `--` nothing is an option.
@@ -60,6 +101,8 @@ def parse(argv: list[str], spec: Spec) -> Arguments:
         UsageError: they do not fit the spec.
     """
     arguments = Arguments([], set(), {})
+    if spec.passes_on:
+        return _pass_on(argv, arguments)
     rest = iter(argv)
     for word in rest:
         if word == "--":
@@ -69,6 +112,13 @@ def parse(argv: list[str], spec: Spec) -> Arguments:
         else:
             arguments.positionals.append(word)
     _check_positionals(arguments.positionals, spec)
+    return arguments
+
+
+def _pass_on(argv: list[str], arguments: Arguments) -> Arguments:
+    if argv and argv[0] in ("-h", "--help"):
+        raise HelpWanted
+    arguments.positionals.extend(argv[1:] if argv and argv[0] == "--" else argv)
     return arguments
 
 

@@ -5,7 +5,7 @@ import sys
 from contextlib import nullcontext
 from typing import Any, Final
 
-from holdfast_client.shell import daemon, sessions, surroundings
+from holdfast_client.shell import daemon, interactive, sessions, surroundings
 from holdfast_client.shell.arguments import Arguments, Spec
 from holdfast_client.shell.exit_codes import INTERRUPTED, NO_SESSION, OK, CommandFailed, Detached
 from holdfast_client.shell.follower import Arrival, Follower
@@ -19,18 +19,23 @@ from holdfast_client.shell.wire import CallRefused, result_of
 
 SPEC: Final = Spec(
     usage="""\
-holdfast attach [ID] [--color WHEN]
+holdfast attach [ID] [--plain] [--color WHEN]
 
-Join a session, by default the one last used in this directory: first its history, then what happens. At a
-terminal, each line typed is a prompt; while a run goes on it waits in the queue.
+Join a session, by default the one last used in this directory: first its
+history, then what happens. At a terminal, each line typed is a prompt; while a
+run goes on it waits in the queue.
 
+  --plain        lines only: nothing is redrawn
   --color WHEN   auto, always or never
 
-Ctrl-C cancels the run; once more leaves, as do Ctrl-], Ctrl-D and /detach. The session goes on.
+Ctrl-C cancels the run; once more leaves, as do Ctrl-], Ctrl-D and /detach. The
+session goes on.
 """,
+    flags={"--plain": "plain"},
     options={"--color": "color"},
     choices={"color": COLOR_MODES},
     positionals=(0, 1),
+    completes="session",
 )
 
 UNANSWERED_MAX: Final = 64
@@ -40,6 +45,9 @@ UNANSWERED_MAX: Final = 64
 def run(arguments: Arguments) -> int:
     """Stay until the person leaves."""
     mode = arguments.options.get("color", "auto")
+    terminal = None if "plain" in arguments.flags else interactive.find(os.environ)
+    if terminal is not None:
+        return terminal.run(_found(arguments), color=mode)
     screen = open_screen(sys.stdout, sys.stderr, mode, os.environ, activity_is_data=True)
     interrupts = Interrupts()
     link = daemon.open_link(interrupts, may_start=True)
@@ -47,6 +55,17 @@ def run(arguments: Arguments) -> int:
     with interrupts, keyboard or nullcontext():
         session_id = _session(link, arguments)
         return _Attachment(link, interrupts, keyboard, screen, session_id).stay()
+
+
+def _found(arguments: Arguments) -> str:
+    """Give the session that is meant, on a connection of its own."""
+    interrupts = Interrupts()
+    link = daemon.open_link(interrupts, may_start=True)
+    try:
+        with interrupts:
+            return _session(link, arguments)
+    finally:
+        link.close()
 
 
 def _session(link: Link, arguments: Arguments) -> str:

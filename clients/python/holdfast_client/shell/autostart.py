@@ -33,26 +33,30 @@ _PREDECESSOR_TIMEOUT_S: Final = 15.0
 _PREDECESSOR_POLL_S: Final = 0.25
 
 
-def connect_or_start(locations: discovery.Locations, client_id: str) -> endpoint.Connection:
-    """Connect to the user's daemon; start it if none answers.
+def connect_or_start(
+    locations: discovery.Locations, client_id: str, answers: tuple[str, ...] = ()
+) -> endpoint.Connection:
+    """Connect to the user's daemon; start it if none answers. Takes what `endpoint.connect` takes.
 
     Raises:
         Unreachable: it could not be started (the message has its own words), or does not serve us.
     """
     try:
-        return endpoint.connect(locations, client_id)
+        return endpoint.connect(locations, client_id, answers)
     except NotRunning:
         pass
     _make_private_directory(locations.runtime)
     with _start_lock(locations.start_lock):
-        return _connect_or_start_locked(locations, client_id)
+        return _connect_or_start_locked(locations, client_id, answers)
 
 
-def _connect_or_start_locked(locations: discovery.Locations, client_id: str) -> endpoint.Connection:
+def _connect_or_start_locked(
+    locations: discovery.Locations, client_id: str, answers: tuple[str, ...]
+) -> endpoint.Connection:
     give_up_at = monotonic() + _PREDECESSOR_TIMEOUT_S
     while True:
         try:
-            return endpoint.connect(locations, client_id)
+            return endpoint.connect(locations, client_id, answers)
         except NotRunning:
             pass
         try:
@@ -63,12 +67,14 @@ def _connect_or_start_locked(locations: discovery.Locations, client_id: str) -> 
                 raise in_use from None
             sleep(_PREDECESSOR_POLL_S)
         else:
-            return _connect_to_started(locations, client_id)
+            return _connect_to_started(locations, client_id, answers)
 
 
-def _connect_to_started(locations: discovery.Locations, client_id: str) -> endpoint.Connection:
+def _connect_to_started(
+    locations: discovery.Locations, client_id: str, answers: tuple[str, ...]
+) -> endpoint.Connection:
     try:
-        return endpoint.connect(locations, client_id)
+        return endpoint.connect(locations, client_id, answers)
     except NotRunning:
         message = f"the daemon started, but does not answer; its log is {locations.log}"
         raise Unreachable(message, "start_failed") from None

@@ -52,8 +52,13 @@ def new_client_id() -> str:
     return f"shell-{os.urandom(8).hex()}"
 
 
-def connect(locations: discovery.Locations, client_id: str) -> Connection:
+def connect(locations: discovery.Locations, client_id: str, answers: tuple[str, ...] = ()) -> Connection:
     """Connect to the daemon of a record and initialize.
+
+    Args:
+        locations: where it is.
+        client_id: who we are; the same over reconnects.
+        answers: kinds of requests that a person at this command can answer.
 
     Raises:
         NotRunning: there is no record, or nothing answers where it points.
@@ -61,16 +66,26 @@ def connect(locations: discovery.Locations, client_id: str) -> Connection:
     """
     record = read_record(locations.record)
     try:
-        return _initialize(_dial(record), record["token"], client_id)
+        return _initialize(Wire(_dial(record)), record["token"], client_id, answers)
     except CallRefused as refused:
         renewed = read_record(locations.record)
         if renewed == record:
             raise _explain(refused, locations) from None
     # The daemon was replaced between our reading its record and our connecting.
     try:
-        return _initialize(_dial(renewed), renewed["token"], client_id)
+        return _initialize(Wire(_dial(renewed)), renewed["token"], client_id, answers)
     except CallRefused as refused:
         raise _explain(refused, locations) from None
+
+
+def dial(locations: discovery.Locations) -> tuple[socket.socket, str]:
+    """Connect to the daemon of a record without a word, and give its token too.
+
+    Raises:
+        NotRunning, Unreachable: as `connect`, as far as it can be told without a handshake.
+    """
+    record = read_record(locations.record)
+    return _dial(record), record["token"]
 
 
 def read_record(path: str) -> dict[str, Any]:
@@ -104,7 +119,7 @@ def is_private(status: os.stat_result) -> bool:
 def _parse_record(content: bytes, path: str) -> dict[str, Any]:
     try:
         record: Any = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unreachable(f"{path} is not a discovery record") from None
     members = cast("dict[str, Any]", record) if isinstance(record, dict) else {}
     if not isinstance(members.get("token"), str):
@@ -112,16 +127,16 @@ def _parse_record(content: bytes, path: str) -> dict[str, Any]:
     return members
 
 
-def _dial(record: dict[str, Any]) -> Wire:
+def _dial(record: dict[str, Any]) -> socket.socket:
     """Connect to where a record points: the unix socket, else loopback."""
     unix: Any = record.get("unix")
     tcp: list[Any] | Any = record.get("tcp")
     try:
         if isinstance(unix, str):
-            return Wire(_dial_unix(unix))
+            return _dial_unix(unix)
         match tcp:
             case [str(host), int(port)] if host in _LOOPBACK:
-                return Wire(socket.create_connection((host, port), HANDSHAKE_TIMEOUT_S))
+                return socket.create_connection((host, port), HANDSHAKE_TIMEOUT_S)
             case _:
                 pass
     except (FileNotFoundError, ConnectionError, TimeoutError):
@@ -150,13 +165,13 @@ def _check_peer(sock: socket.socket, path: str) -> None:
             raise Unreachable(f"refusing {path}: another user listens on it")
 
 
-def _initialize(wire: Wire, token: str, client_id: str) -> Connection:
+def _initialize(wire: Wire, token: str, client_id: str, answers: tuple[str, ...]) -> Connection:
     params = {
         "protocol": version.PROTOCOL,
         "versions": version.PROTOCOL_VERSIONS,
         "client": {"id": client_id, "name": "holdfast", "version": version.VERSION},
         "token": token,
-        "capabilities": {},
+        "capabilities": {"answers": answers} if answers else {},
     }
     try:
         result = wire.call("initialize", params, HANDSHAKE_TIMEOUT_S)

@@ -35,6 +35,21 @@ _CODE_OF_REFUSAL: Final[dict[str, int]] = {
 # Kinds that are not here are judged by whether they are retryable.
 
 
+MEANINGS: Final[dict[int, str]] = {
+    OK: "done; of a run: completed",
+    FAILED: "failed, and trying again without a change will not help",
+    USAGE: "the command line makes no sense, or a name means several things",
+    LIMIT: "a limit was reached: time, steps or cost; the run waits and can go on",
+    CREDENTIALS: "the provider's credentials are missing or were rejected",
+    PERMISSION: "an answer is needed and there is nobody to give it; the message names what would",
+    NO_SESSION: "no such session",
+    UNREACHABLE: "no daemon answers, or it cannot be started",
+    TRANSIENT: "trying again later may help; of a run: interrupted, or a provider that is overloaded",
+    INTERRUPTED: "cancelled, or left behind by Ctrl-C",
+}
+"""For the manual."""
+
+
 class CommandFailed(Exception):
     """A command cannot go on.
 
@@ -80,7 +95,7 @@ def of_terminal(event: Mapping[str, Any]) -> int:
     """Give the exit code for a run's terminal event."""
     match event["type"]:
         case "run_completed":
-            return LIMIT if event.get("stopReason") == "max_steps" else OK
+            return LIMIT if event.get("stopReason") in ("max_steps", "budget") else OK
         case "run_cancelled":
             return INTERRUPTED
         case "run_interrupted":
@@ -93,6 +108,8 @@ def of_error(error: Mapping[str, Any]) -> int:
     """Give the exit code for an error in the log."""
     if error.get("kind") in _CREDENTIAL_KINDS:
         return CREDENTIALS
+    if error.get("kind") == "unattended":
+        return PERMISSION
     return TRANSIENT if error.get("retryable") else FAILED
 
 

@@ -78,15 +78,19 @@ class Follower:
             self._lost = True
             return None
 
-    def wait(self, *others: int) -> set[int]:
+    def wait(self, *others: int, timeout_s: float | None = None) -> set[int]:
         """Block until something arrived, somebody interrupts, or one of the other descriptors is readable.
+
+        Args:
+            others: descriptors.
+            timeout_s: return then in any case; None: never.
 
         Returns:
             Which of the others are readable.
         """
         if self._lost or self._link.wire.holds_message():
             return set()
-        readable, _, _ = select.select([self._link.wire, self._interrupts, *others], [], [])
+        readable, _, _ = select.select([self._link.wire, self._interrupts, *others], [], [], timeout_s)
         if self._interrupts in readable:
             self._interrupts.drain()
         if self._link.wire in readable:

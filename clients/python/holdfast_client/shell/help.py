@@ -1,10 +1,16 @@
 """`holdfast help [COMMAND]`."""
 
+from typing import Final
+
 from holdfast_client.shell import commands
 from holdfast_client.shell.arguments import Arguments, Spec, meant
 from holdfast_client.shell.exit_codes import OK, UsageError
 
-SPEC = Spec(usage="holdfast help [COMMAND]\n\nExplain a command, or list them all.\n", positionals=(0, 1))
+SPEC: Final = Spec(
+    usage="holdfast help [COMMAND]\n\nExplain a command, or list them all.\n",
+    positionals=(0, 1),
+    completes="command",
+)
 
 
 def run(arguments: Arguments) -> int:

@@ -16,7 +16,7 @@ _CONTROL_CHARACTERS: Final = 6  # The place of the characters in what termios gi
 
 
 class Keyboard:
-    """The terminal on a descriptor; only entered if it is one."""
+    """The terminal on a descriptor; only entered if it is one. Lines can be read without entering too."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -39,6 +39,13 @@ class Keyboard:
     def fileno(self) -> int:
         """Give the descriptor to wait on."""
         return self._descriptor
+
+    def is_ours(self) -> bool:
+        """Tell whether we are in the foreground; who reads in the background is stopped."""
+        try:
+            return os.tcgetpgrp(self._descriptor) == os.getpgrp()
+        except OSError:
+            return False
 
     def lines(self) -> list[str]:
         """Give the lines typed; call it when the descriptor is readable.

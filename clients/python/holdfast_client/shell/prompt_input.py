@@ -11,6 +11,9 @@ from holdfast_client.shell.exit_codes import UsageError
 INPUT_BYTES_MAX: Final = 8 * 1024 * 1024
 """No daemon takes a larger message; what it does take is in its own limits."""
 
+MODES: Final = ("ask", "plan", "accept_edits", "auto")
+"""What a run may do without asking; see PROTOCOL.md, "Permissions"."""
+
 _HINT_AFTER_S: Final = 3.0
 _READ_BYTES: Final = 64 * 1024
 _STDIN: Final = 0

@@ -5,7 +5,7 @@ import os
 from time import time
 from typing import Any, Final
 
-from holdfast_client.shell import endpoint, figures, sessions
+from holdfast_client.shell import columns, figures, reach, sessions
 from holdfast_client.shell.arguments import Arguments, Spec
 from holdfast_client.shell.exit_codes import OK
 from holdfast_client.shell.plain import one_line
@@ -17,7 +17,8 @@ holdfast ps [--all] [--json]
 List sessions, most recently used first.
 
   -a, --all   archived ones too, and however many there are
-  --json      one JSON document: {"sessions": […]}, and "more": true where the list was cut
+  --json      one JSON document: {"sessions": […]}, and "more": true where the
+              list was cut
 """,
     flags={"-a": "all", "--all": "all", "--json": "json"},
 )
@@ -26,18 +27,17 @@ ROWS_SHOWN: Final = 100
 """More than anybody reads; `--all` has the rest."""
 
 TITLE_COLUMNS_MAX: Final = 48
-COLUMN_GAP: Final = 2
 
 _HEADINGS: Final = ("ID", "STATUS", "USED", "MODEL", "TITLE", "DIRECTORY")
 
 
 def run(arguments: Arguments) -> int:
     """Print the list."""
-    connection = endpoint.connect(endpoint.locate(), endpoint.new_client_id())
+    wire = reach.running().wire
     if "all" in arguments.flags:
-        listed, more = list(sessions.rows(connection.wire, archived=True)), False
+        listed, more = list(sessions.rows(wire, archived=True)), False
     else:
-        page = connection.wire.call("session/list", {"limit": ROWS_SHOWN})
+        page = wire.call("session/list", {"limit": ROWS_SHOWN})
         listed, more = page["sessions"], bool(page.get("next"))
     if "json" in arguments.flags:
         print(json.dumps({"sessions": listed, **({"more": True} if more else {})}))
@@ -58,11 +58,7 @@ def table(listed: list[sessions.Row], now: int, home: str) -> list[str]:
     """
     id_length = sessions.short_length(row["sessionId"] for row in listed)
     cells = [_HEADINGS, *(_cells(row, id_length, now, home) for row in listed)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADINGS))]
-    gap = " " * COLUMN_GAP
-    return [
-        gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
-    ]
+    return columns.lines(cells)
 
 
 def _cells(row: dict[str, Any], id_length: int, now: int, home: str) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ import json
 import sys
 from typing import Any, Final, Protocol
 
+from holdfast_client.shell.arguments import Arguments
+from holdfast_client.shell.exit_codes import UsageError
 from holdfast_client.shell.follower import Deltas
 from holdfast_client.shell.render import Renderer
 from holdfast_client.shell.screen import Screen
@@ -120,6 +122,20 @@ class StreamJsonReport(JsonReport):
 def json_line(value: dict[str, Any]) -> None:
     """Write one object and a newline; pure ASCII, so that no terminal and no locale can spoil it."""
     sys.stdout.write(json.dumps(value, separators=(",", ":")) + "\n")
+
+
+def style_of(arguments: Arguments) -> str:
+    """Give the format that was asked for: `--format`, or `--json` for short.
+
+    Raises:
+        UsageError: both were given, and differ.
+    """
+    style = arguments.options.get("format")
+    if "json" not in arguments.flags:
+        return style or "text"
+    if style not in (None, "json"):
+        raise UsageError(f"--json and --format {style} exclude each other")
+    return "json"
 
 
 def make(style: str, screen: Screen, renderer: Renderer) -> Report:

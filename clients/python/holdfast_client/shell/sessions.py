@@ -34,6 +34,12 @@ def rows(caller: Caller, **params: Any) -> Iterator[Row]:
         cursor = {"cursor": page["next"]}
 
 
+def last_used(caller: Caller, directory: str) -> Row | None:
+    """Give the session last used in a directory, archived ones apart; None if there is none."""
+    page = caller.call("session/list", {"cwd": directory, "limit": 1})
+    return next(iter(page["sessions"]), None)
+
+
 def resolve(caller: Caller, name: str) -> Row:
     """Give the session a person means: by its id, the beginning of its id, its title, or a part of it.
 

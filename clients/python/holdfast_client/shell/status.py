@@ -12,9 +12,10 @@ SPEC: Final = Spec(
     usage="""\
 holdfast status [--json]
 
-Look at the daemon: whether it runs, where it listens, what it does. Exit code 69 if none runs.
+Look at the daemon: whether it runs, where it listens, what it does. Exit code
+69 if none runs.
 
-  --json   one JSON document with "running" and, if so, the daemon's own figures
+  --json   one JSON document with "running" and, if so, the daemon's figures
 """,
     flags={"--json": "json"},
 )

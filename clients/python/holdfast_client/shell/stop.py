@@ -1,5 +1,6 @@
 """`holdfast stop`: ask the daemon to end, and wait until it has. Signals no process."""
 
+import json
 import sys
 from typing import Any, Final
 
@@ -10,13 +11,15 @@ from holdfast_client.shell.wire import ConnectionLost, Wire
 
 SPEC: Final = Spec(
     usage="""\
-holdfast stop [--now]
+holdfast stop [--now] [--json]
 
-Stop the daemon when its runs have ended; it takes no new ones meanwhile. Sessions are kept.
+Stop the daemon when its runs have ended; it takes no new ones meanwhile.
+Sessions are kept. It is asked to end; no process is killed.
 
-  --now   interrupt what runs; `session/continue` takes it up again later
+  --now    interrupt what runs; `session/continue` takes it up again later
+  --json   one JSON document: {"stopped": true, "pid": …, "successorPid": …}
 """,
-    flags={"--now": "now"},
+    flags={"--now": "now", "--json": "json"},
 )
 
 _WAIT_S: Final = 3600.0
@@ -36,16 +39,22 @@ def run(arguments: Arguments) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
-    successor = _who_answers(locations, client_id)
-    if successor is None:
-        print(f"daemon stopped (pid {pid})")
-        return OK
-    if successor.get("instanceId") == connection.server.get("instanceId"):
+    successor = _who_answers(locations, client_id) or {}
+    if successor.get("instanceId", "") == connection.server.get("instanceId"):
         raise CommandFailed(
             f"the daemon (pid {pid}) closed the connection but still answers", FAILED, "not_stopped"
         )
-    print(f"daemon stopped (pid {pid}); another one answers (pid {successor.get('pid')})")
+    _tell(pid, successor.get("pid"), as_json="json" in arguments.flags)
     return OK
+
+
+def _tell(pid: int | None, successor_pid: int | None, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"stopped": True, "pid": pid, "successorPid": successor_pid}))
+    elif successor_pid is None:
+        print(f"daemon stopped (pid {pid})")
+    else:
+        print(f"daemon stopped (pid {pid}); another one answers (pid {successor_pid})")
 
 
 def _ask(wire: Wire, *, now: bool) -> None:

@@ -12,7 +12,8 @@ SPEC: Final = Spec(
     usage="""\
 holdfast version [--json]
 
-Print the versions of this command, of the protocol it speaks, and of the daemon if one runs.
+Print the versions of this command, of the protocol it speaks, and of the
+daemon if one runs.
 
   --json   one JSON document: {"client": …, "daemon": … or null}
 """,

@@ -18,15 +18,18 @@ SPEC: Final = Spec(
     usage="""\
 holdfast watch ID [--since SEQ] [--format FORMAT] [--color WHEN]
 
-Follow a session: its history, then what happens, until Ctrl-C. Takes part in nothing.
+Follow a session: its history, then what happens, until Ctrl-C. Takes part in
+nothing.
 
-  --since SEQ       only events after this one; the last line of stream-json names the place to go on from
+  --since SEQ       only events after this one; the last line of stream-json
+                    names the place to go on from
   --format FORMAT   text or stream-json (one object per line); text
   --color WHEN      auto, always or never
 """,
     options={"--since": "since", "--format": "format", "--color": "color"},
     choices={"format": FORMATS, "color": COLOR_MODES},
     positionals=(1, 1),
+    completes="session",
 )
 
 

@@ -1,0 +1,74 @@
+"""Emit → journal → subscribers: processor time for each stored event."""
+
+from pathlib import Path
+
+from benchmarks import load
+from benchmarks.daemon import running, temporary_home
+from benchmarks.load import Case
+from benchmarks.pairs import Sample, Scale, alternate
+from benchmarks.result import Row, Spec, rows
+
+NAME = "fan-out"
+TITLE = "emit → journal → subscribers, for each stored event (nothing merges)"
+
+CASES = (
+    Case("steady", 1, 1_000, (5_000, 100)),
+    Case("one", 1, 10_000, (20_000, 200)),
+    Case("ten", 10, 10_000, (20_000, 200)),
+    Case("hundred", 100, 10_000, (10_000, 100)),
+    Case("unpaced", 1, None, (50_000, 500)),
+)
+
+_FLOOR_IS = (
+    "group commit of the same bytes in transactions of the same size at the same pace, "
+    "then a blocking `send` of the same frame to each socket"
+)
+
+
+def measure(scale: Scale) -> list[Row]:
+    """Measure each number of subscribers."""
+    found: list[Row] = []
+    for case in CASES:
+        with temporary_home() as home:
+            recording = home / "recording"
+            pairs = alternate(
+                scale.pairs,
+                lambda case=case, recording=recording: _stream(case, scale, recording),
+                lambda case=case, home=home, recording=recording: _floor(case, home, recording),
+            )
+            found += rows(pairs, _specs(case))
+    return found
+
+
+def _specs(case: Case) -> list[Spec]:
+    number = f"{case.subscribers} subscriber" + ("s" if case.subscribers > 1 else "")
+    pace = f"{case.per_second:,}/s" if case.per_second else "unpaced"
+    return [
+        Spec(f"{case.key}_cpu", f"{number}, {pace}, CPU an event", "us", _FLOOR_IS, 2),
+        Spec(f"{case.key}_size", f"{number}, {pace}, events in a transaction", ""),
+    ]
+
+
+def _stream(case: Case, scale: Scale, recording: Path) -> Sample:
+    """Stream to subscribers; what any run takes is not counted to the deltas."""
+    with temporary_home() as home, running(home) as daemon, daemon.connect() as wire:
+        session_id = daemon.create_session(wire)
+        load.warm_up(daemon, wire, session_id, case)  # The first run loads modules.
+        base = load.warm_up(daemon, wire, session_id, case)
+        with load.subscribed(daemon, session_id, case.subscribers, home) as readers:
+            streamed = load.stream(daemon, wire, session_id, readers, case, case.count(scale))
+            load.save_recording(readers.frames()[0], recording)
+    return {
+        f"{case.key}_cpu": (streamed.cpu_ns - base.cpu_ns) / (streamed.stored - base.stored) / 1000,
+        f"{case.key}_size": streamed.stored / streamed.transactions,
+    }
+
+
+def _floor(case: Case, home: Path, recording: Path) -> Sample:
+    return load.run_floor(
+        home,
+        recording,
+        case,
+        None,
+        lambda result, _: {f"{case.key}_cpu": result["cpu_ns"] / result["events"] / 1000},
+    )

@@ -1,0 +1,1 @@
+"""The least code that does the same work, each in a process of its own."""

@@ -1,0 +1,71 @@
+"""Bare `holdfast`: go on with this directory's session, or begin one. Not a subcommand."""
+
+import os
+import sys
+from typing import Any, Final
+
+from holdfast_client.shell import commands, daemon, prompt_input, reach, sessions, surroundings
+from holdfast_client.shell.arguments import Arguments, Spec
+from holdfast_client.shell.exit_codes import USAGE
+from holdfast_client.shell.screen import COLOR_MODES
+
+SPEC: Final = Spec(
+    usage="""\
+holdfast [--new] [--color WHEN] [PROMPT]
+
+Go on with this directory's session: the one last used here, or a new one. At a
+terminal this is `holdfast attach`; elsewhere PROMPT is run to its end, as by
+`holdfast run`. A prompt is one argument with a space in it.
+
+  --new          begin a new session
+  --color WHEN   auto, always or never
+""",
+    flags={"--new": "new"},
+    options={"--color": "color"},
+    choices={"color": COLOR_MODES},
+    positionals=(0, None),
+)
+
+
+def run(arguments: Arguments) -> int:
+    """Attach at a terminal; elsewhere run the prompt, and without one say how this is called."""
+    if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+        return _attach(arguments)
+    if not arguments.positionals:
+        print(commands.overview(), end="", file=sys.stderr)
+        return USAGE
+    from holdfast_client.shell import run as one_run  # noqa: PLC0415 - not where a terminal is attached
+
+    wanted = "new" if "new" in arguments.flags else "here"
+    return one_run.run(Arguments(arguments.positionals, {wanted}, arguments.options))
+
+
+def _attach(arguments: Arguments) -> int:
+    from holdfast_client.shell import attach, interactive  # noqa: PLC0415 - not where a prompt is run
+
+    wire = reach.started().wire
+    session_id = _session(wire, new="new" in arguments.flags)
+    prompt = prompt_input.sendable(" ".join(arguments.positionals))
+    terminal = interactive.find(os.environ)
+    if terminal is None and prompt:
+        content = [{"type": "text", "text": prompt}]
+        wire.call(
+            "session/prompt", {"sessionId": session_id, "promptId": daemon.new_id(), "content": content}
+        )
+    wire.close()
+    if terminal is None:
+        return attach.run(Arguments([session_id], {"plain"}, arguments.options))
+    return terminal.run(session_id, prompt=prompt or None, color=arguments.options.get("color", "auto"))
+
+
+def _session(wire: sessions.Caller, *, new: bool) -> str:
+    directory = surroundings.directory()
+    row = None if new else sessions.last_used(wire, directory)
+    if row is not None:
+        return row["sessionId"]
+    params: dict[str, Any] = {
+        "sessionId": daemon.new_id(),
+        "cwd": directory,
+        "env": surroundings.environment(os.environ),
+    }
+    return wire.call("session/create", params)["sessionId"]

@@ -1,0 +1,62 @@
+"""`holdfast send ID TEXT…`: give a session a prompt, and leave."""
+
+import json
+from typing import Any, Final
+
+from holdfast_client.shell import daemon, prompt_input, reach, sessions
+from holdfast_client.shell.arguments import Arguments, Spec
+from holdfast_client.shell.exit_codes import OK
+
+SPEC: Final = Spec(
+    usage="""\
+holdfast send ID TEXT… [-] [--queue | --steer | --interrupt] [--mode MODE]
+              [--json]
+
+Give a session a prompt, and leave as soon as it is safe with the daemon. Piped
+input, or input asked for with `-`, is appended as a second block.
+
+  --queue       while a run goes on, wait behind it; the default
+  --steer       show it to the model before its next step
+  --interrupt   cancel the run, then begin with this
+  --mode MODE   what its run may do without asking: ask, plan, accept_edits or
+                auto
+  --json        one JSON document: the session, the prompt, and its status
+""",
+    flags={"--queue": "queue", "--steer": "steer", "--interrupt": "interrupt", "--json": "json"},
+    options={"--mode": "mode"},
+    choices={"mode": prompt_input.MODES},
+    positionals=(1, None),
+    completes="session",
+)
+
+
+def run(arguments: Arguments) -> int:
+    """Send, and say where the prompt stands."""
+    delivery = arguments.one_of("queue", "steer", "interrupt") or "queue"
+    name, *words = arguments.positionals
+    content = prompt_input.content(words)
+    wire = reach.started().wire
+    session_id = sessions.resolve(wire, name)["sessionId"]
+    params: dict[str, Any] = {
+        "sessionId": session_id,
+        "promptId": daemon.new_id(),
+        "content": content,
+        "delivery": delivery,
+        **{name: value for name, value in arguments.options.items() if name == "mode"},
+    }
+    admitted = wire.call("session/prompt", params)
+    if "json" in arguments.flags:
+        print(json.dumps({"sessionId": session_id, **admitted}))
+    else:
+        print(_told(session_id, admitted))
+    return OK
+
+
+def _told(session_id: str, admitted: dict[str, Any]) -> str:
+    match admitted["status"]:
+        case "started":
+            return f"started {admitted.get('runId', 'a run')} of {session_id}"
+        case "queued":
+            return f"queued in {session_id}, place {admitted.get('position', '?')}"
+        case status:
+            return f"{status} in {session_id}"
