@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ws-origin",
         metavar="ORIGIN",
         action="append",
+        type=_origin,
         default=[],
         help="let pages of this origin connect, as http://127.0.0.1:8000",
     )
@@ -94,6 +95,15 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError("a port is 0 to 65535")
     return port
+
+
+def _origin(text: str) -> str:
+    from holdfast_daemon.net.upgrade import check_origin  # noqa: PLC0415 - a dependency not everybody needs
+
+    try:
+        return check_origin(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _hook(text: str) -> HookSpec:

@@ -209,6 +209,7 @@ class App:
             Executor(tools, config.execution),
             Hooks(config.hooks),
             config.sessions,
+            hidden=tuple(path for path in (config.state_dir, config.runtime_dir) if path is not None),
         )
         registry = Registry(journal, hub, runs, Rules(journal), config.sessions)
         tokens = Tokens(

@@ -15,6 +15,7 @@ class NetLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Connections and messages."""
 
     message_bytes_max: int = 8 * MIB
+    fragments_max: int = 8192
     handshake_timeout_s: float = 5.0
     last_answers_timeout_s: float = 1.0
     unauthenticated_max: int = 64

@@ -320,3 +320,16 @@ async def test_a_token_needs_a_name_and_a_role_there_is(home, params, path):
             await owner.call("token/create", **params)
         assert refused.value.error["data"]["kind"] == "invalid_params"
         assert refused.value.error["data"]["path"] == path
+
+
+async def test_the_owners_token_and_the_record_are_not_for_tools(home):
+    async with resident(home) as daemon:
+        ann = await daemon.person("ann")
+        session = await ann.begin(home.path, mode="accept_edits")
+        token = str((home.state / "token").relative_to(home.path))
+        record = str((home.runtime / "daemon-v1.json").relative_to(home.path))
+        calls = calling(("read", {"path": token}), ("write", {"path": record, "content": "x"}))
+        await ann.prompt(session, script(calls, {"text": "done"}))
+        failed = [await ann.event("tool_call_failed") for _ in range(2)]
+        assert {event["error"]["kind"] for event in failed} == {"outside_roots"}
+        assert (await ann.end())["type"] == "run_completed"

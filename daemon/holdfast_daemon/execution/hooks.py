@@ -11,8 +11,10 @@ They fail closed: a hook that raises, hangs or answers nonsense refuses. An asyn
 any other runs in a worker process that a time-out can kill. Hooks come from whoever starts the daemon.
 """
 
+import asyncio
 import importlib
 import inspect
+import math
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -118,8 +120,18 @@ async def _run_one(
                 return report("modify", str(answer.get("reason") or ""), _json(answer[changing]))
             case _:
                 return report("deny", "The hook's answer makes no sense.")
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code, run as a part of a tool call
+    except BaseException as error:
+        if _is_ours(error):
+            raise
         return report("deny", f"The hook failed: {type(error).__name__}: {error}")
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Tell a cancellation of this call from one that the hook's own code let out."""
+    if not isinstance(error, anyio.get_cancelled_exc_class()):
+        return False
+    task = asyncio.current_task()
+    return anyio.current_effective_deadline() == -math.inf or (task is not None and task.cancelling() > 0)
 
 
 def _json(value: Any) -> Any:

@@ -159,9 +159,10 @@ class ToolCalls:
             if isinstance(allowed, PreparedCall):
                 await self._start(call, allowed)
                 started = time.monotonic()
-                outcome = await self._session_executor.run(allowed, self._context(call))
-                if isinstance(outcome, ToolResult):
-                    outcome = await self._hooks.after(call.call, allowed, outcome)
+                result = await self._session_executor.run(allowed, self._context(call))
+                if isinstance(result, ToolResult):  # Until the hooks have seen it, it is nobody's.
+                    result = await self._hooks.after(call.call, allowed, result)
+                outcome = result
             else:
                 outcome = allowed
         if call.scope.cancelled_caught and call.asked is not None:
@@ -192,6 +193,7 @@ class ToolCalls:
             tool_call_id=call.call.tool_call_id,
             cwd=self._workspace.cwd,
             roots=self._workspace.roots,
+            hidden=self._workspace.hidden,
             env=self._workspace.env,
             output=lambda text: self._output(call, text),
         )
