@@ -83,6 +83,7 @@ class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):
     output_read_bytes_max: int = 256 * MIB
     calls_per_session_max: int = 4
     calls_max: int = 16
+    hooks_max: int = 16
     file_bytes_max: int = 8 * MIB
     diff_bytes_max: int = 256 * KIB
     seen_files_max: int = 1024

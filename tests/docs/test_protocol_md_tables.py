@@ -122,7 +122,7 @@ def _emitted() -> set[str]:
 
 
 def _is_emit(function: ast.expr) -> bool:
-    return isinstance(function, ast.Attribute) and function.attr == "emit"
+    return isinstance(function, ast.Attribute) and function.attr in ("emit", "emit_nowait")
 
 
 def _is_of_events(node: ast.expr) -> bool:

@@ -313,3 +313,15 @@ async def test_an_answer_about_a_clients_command_covers_its_whole_input(home):
             ids = {"sessionId": session, "toolCallId": called["toolCallId"]}
             await host.call("tool/complete", **ids, result=[])
             await ann.end()
+
+
+async def test_a_command_too_long_to_be_recognised_can_be_allowed_once_only(home):
+    async with resident(home) as daemon:
+        ann = await daemon.person("ann")
+        session = await ann.begin(home.work)
+        asked = await ask(ann, session, shell("true " + "x" * 5000))
+        with pytest.raises(Refused) as refused:
+            await ann.answer_request(asked, "allow", scope="session")
+        assert refused.value.error["data"]["limit"] == "match_characters_max"
+        assert (await ann.answer_request(asked, "allow"))["accepted"]
+        assert (await ann.end())["type"] == "run_completed"

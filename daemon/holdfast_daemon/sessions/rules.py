@@ -5,10 +5,13 @@ from secrets import token_hex
 from holdfast_daemon.execution.gate import StandingRule
 from holdfast_daemon.journal.journal import Journal
 from holdfast_daemon.journal.store import RuleRow
-from holdfast_protocol.errors import Overloaded
+from holdfast_protocol.errors import InvalidParams, Overloaded
 from holdfast_protocol.methods.request import Rule
 
 RULES_MAX = 10_000
+
+MATCH_CHARACTERS_MAX = 4096
+"""A longer command is allowed once, or each time anew: nobody recognises it in a list."""
 
 
 class Rules:
@@ -36,8 +39,14 @@ class Rules:
         """Give a rule to be written with an answer; `add` it when that is durable.
 
         Raises:
+            InvalidParams: what it would cover is too long.
             Overloaded: there are too many.
         """
+        if match is not None and len(match) > MATCH_CHARACTERS_MAX:
+            message = f"A standing answer covers at most {MATCH_CHARACTERS_MAX} characters; answer once."
+            raise InvalidParams(
+                message, path="$.scope", limit="match_characters_max", limit_value=MATCH_CHARACTERS_MAX
+            )
         if len(self._rows) >= RULES_MAX:
             raise Overloaded("Too many rules.", limit="rules_max", limit_value=RULES_MAX)
         decision = "allow" if allow else "deny"

@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup
 from holdfast_client.aio.caller import Caller
 from holdfast_client.aio.event_stream import Follow
 from holdfast_client.aio.event_tree import EventTree
+from holdfast_client.aio.foreign_code import foreign_code
 from holdfast_client.aio.rpc import Rpc
 from holdfast_client.errors import ClientError, ConnectionLost, LogChanged, NoAnswer
 from holdfast_protocol import events
@@ -218,7 +219,8 @@ class Attendance:
         try:
             with scope:
                 async with self._places:
-                    reply = await _call(answerer, ask)
+                    with foreign_code():
+                        reply = await _call(answerer, ask)
                 if reply is not None:
                     await self._respond(ask, Answer(outcome=reply) if isinstance(reply, str) else reply)
         finally:
