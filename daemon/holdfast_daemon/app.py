@@ -9,6 +9,7 @@ an event means.
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -45,7 +46,7 @@ from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.stored_tokens import StoredTokens
 from holdfast_daemon.tools.builtin import builtin_tools
-from holdfast_protocol.discovery import Record
+from holdfast_protocol.discovery import Record, locations
 from holdfast_protocol.methods.daemon import DaemonState, DaemonStateParams, NetStatistics
 
 _logger = logging.getLogger(__name__)
@@ -207,8 +208,9 @@ class App:
             Catalogue(),
             builtin_agents(),
             Executor(tools, config.execution),
-            Hooks(config.hooks),
+            Hooks(config.hooks, config.execution.hooks_max),
             config.sessions,
+            hidden=_hidden(config),
         )
         registry = Registry(journal, hub, runs, Rules(journal), config.sessions)
         tokens = Tokens(
@@ -282,3 +284,10 @@ def _first(error: Exception) -> Exception:
     while inner := getattr(error, "exceptions", ()):
         error = inner[0]
     return error
+
+
+def _hidden(config: Config) -> tuple[str, ...]:
+    """Give the directories no tool touches: this daemon's, and those of the one this user shares."""
+    shared = locations(os.environ, str(Path.home()), sys.platform)
+    own = (config.state_dir, config.runtime_dir)
+    return tuple(path for path in (*own, shared.state, shared.runtime, shared.config) if path)

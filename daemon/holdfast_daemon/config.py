@@ -40,6 +40,7 @@ class NetLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Connections and messages."""
 
     message_bytes_max: Count = 8 * MIB
+    fragments_max: Count = 8192
     handshake_timeout_s: Seconds = 5.0
     last_answers_timeout_s: Seconds = 1.0
     unauthenticated_max: Count = 64
@@ -107,6 +108,7 @@ class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):
     output_read_bytes_max: Count = 256 * MIB
     calls_per_session_max: Count = 4
     calls_max: Count = 16
+    hooks_max: Count = 16
     file_bytes_max: Count = 8 * MIB
     diff_bytes_max: Count = 256 * KIB
     seen_files_max: Count = 1024

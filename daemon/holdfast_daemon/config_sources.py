@@ -14,7 +14,7 @@ from holdfast_daemon.config import Config
 from holdfast_daemon.config_keys import config_of
 from holdfast_daemon.execution.hooks import Hooks
 from holdfast_daemon.models.catalogue import Catalogue
-from holdfast_daemon.net.upgrade import parse_origin
+from holdfast_daemon.net.upgrade import check_origin
 from holdfast_protocol.settings.resolve import BadSettings, File, Flag, Problem, Setting, meant, resolve
 from holdfast_protocol.settings.trusted import FILE_BYTES_MAX, trusted
 
@@ -84,7 +84,7 @@ def _unavailable(config: Config, settings: Mapping[str, Setting]) -> Iterator[Pr
             settings["daemon.default_agent"], f"no such agent{meant(config.default_agent, agents)}"
         )
     for origin in config.ws_origins:
-        if complaint := _complaint(lambda origin=origin: parse_origin(origin)):
+        if complaint := _complaint(lambda origin=origin: check_origin(origin)):
             yield _problem(settings["listen.ws_origins"], complaint)
     if config.hooks and (complaint := _complaint(lambda: Hooks(config.hooks))):
         yield _problem(settings["hooks"], complaint)

@@ -25,6 +25,7 @@ class StoredTokens:
         self._journal = journal
         self._tokens = tokens
         self._rows: dict[str, TokenRow] = {}
+        self._revoked: set[str] = set()  # Not let in any more, and still in the store.
         self._close: Callable[[str], int] = lambda _token_id: 0
 
     async def load(self) -> None:
@@ -52,15 +53,19 @@ class StoredTokens:
 
     def list(self) -> tuple[TokenInfo, ...]:
         """See `TokenAuthority.list`."""
-        return tuple(_info(row) for row in self._rows.values())
+        return tuple(_info(row) for row in self._rows.values() if row.token not in self._revoked)
 
     async def revoke(self, token_id: str) -> int | None:
         """See `TokenAuthority.revoke`. It is let in no more before the store knows."""
-        if self._rows.pop(token_id, None) is None:
+        if token_id not in self._rows:
             return None
+        self._revoked.add(token_id)
         self._tokens.remove(token_id)
         closed = self._close(token_id)
+        # If the disk refuses, the caller is told, and may ask again: it would be let in after a restart.
         await self._journal.execute(self._journal.store.remove_token, token_id)
+        self._rows.pop(token_id, None)
+        self._revoked.discard(token_id)
         return closed
 
     def _enter(self, row: TokenRow) -> None:

@@ -861,6 +861,8 @@ export interface Rule {
   /** the tool it is about. */
   tool: string;
   by: string;
+  /** the tool is one that a client runs; the daemon's own of that name is not meant. */
+  hosted?: boolean;
   createdAt: number;
   /** the exact command or input it covers; None: every call of the tool. */
   match?: string | null;

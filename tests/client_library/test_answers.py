@@ -1,5 +1,6 @@
 """Answering requests to people (design 7: the first valid answer counts, everybody learns of it)."""
 
+import asyncio
 import threading
 
 import anyio
@@ -8,6 +9,7 @@ from library_world import WAIT_S, Cuttable, client_of, daemon_in
 
 from fakes.daemons import Home, ProcessDaemon
 from holdfast_client import aio
+from holdfast_client.aio.foreign_code import StrayCancellation
 from holdfast_protocol import events
 from holdfast_protocol.errors import InvalidParams
 
@@ -263,3 +265,31 @@ async def test_an_answer_that_is_none_of_the_options_comes_out_of_the_client(hom
         with pytest.raises(ExceptionGroup) as caught:
             await run_once(home, lambda _ask: "perhaps")
     assert caught.group_contains(InvalidParams)
+
+
+async def test_a_callback_that_is_cancelled_from_within_comes_out_of_the_client(home: Home):
+    async def answer(_ask: aio.Ask) -> str:
+        raise asyncio.CancelledError
+
+    async with daemon_in(home):
+        with pytest.raises(ExceptionGroup) as caught:
+            await run_once(home, answer)
+    assert caught.group_contains(StrayCancellation)
+
+
+async def test_who_may_not_answer_goes_on_without_having_answered(home: Home):
+    """An observer's callback is asked, and refused: the rest of the program lives."""
+    async with daemon_in(home) as daemon, client_of(home) as owner:
+        session = await owner.create_session(str(home.work))
+        observer = (await owner.rpc.token_create(name="wall", role="observer")).token
+        address = f"unix:{daemon.endpoint.unix}"
+        with anyio.fail_after(WAIT_S):
+            async with aio.connect(endpoint=address, token=observer, answer=allow) as client:
+                await client.session(session.id).attend()
+                async with session.stream(WRITE) as run:
+                    async for event in run:
+                        if isinstance(event, events.RequestOpened):
+                            await client.rpc.ping()
+                            await session.respond(event.request_id, "deny")
+                    assert (await run.result()).ok
+                assert client.connected

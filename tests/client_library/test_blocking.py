@@ -1,16 +1,20 @@
 """The blocking library: the same methods, without an event loop (house style 7: one core, not copies)."""
 
+import contextlib
 import inspect
+import math
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import anyio
 import pytest
-from library_world import HANG, WAIT_S, load, locations
+from library_world import HANG, WAIT_S, Cuttable, load, locations
 
 from fakes.daemons import Home, ProcessDaemon
 from holdfast_client import aio, blocking
@@ -20,6 +24,8 @@ from holdfast_protocol.errors import NotFound
 from holdfast_protocol.methods.session import SessionCreateResult
 
 pytestmark = pytest.mark.timeout(120)
+
+CUTS = 100
 
 WRITE = 'script:\n  - call: {tool: write, input: {path: out.txt, content: "written"}}\n  - text: Done.\n'
 
@@ -200,12 +206,80 @@ def test_a_daemon_that_is_killed_and_started_again_is_not_noticed(
     assert isinstance(event, events.RunInterrupted)
 
 
+@pytest.mark.usefixtures("daemon")
+def test_a_stream_whose_connection_is_cut_100_times_has_no_gap_and_no_duplicate(home: Home):
+    route, draw, cuts, seqs = Cuttable(home), random.Random(5), 0, []
+    with blocking.connect(route=route) as client:
+        session = client.create_session(str(home.work))
+        run = session.prompt(load(1_000_000, 5000))
+        next_cut = 1
+        for event in session.events():
+            seqs.append(event.seq)
+            if cuts < CUTS and event.seq >= next_cut and route.dialled > cuts:
+                route.cut()
+                cuts += 1
+                next_cut = event.seq + draw.randrange(100)
+            elif cuts == CUTS and route.dialled > CUTS and event.seq >= next_cut:
+                session.cancel(run.run_id)
+                next_cut = math.inf
+            if isinstance(event, events.Terminal):
+                break
+        assert client.statistics().connections == route.dialled == CUTS + 1
+        assert seqs == list(range(1, session.get().snapshot.head + 1))
+
+
 def test_raw_notifications_are_iterated(home: Home, client: blocking.Client):
     stream = client.notifications("sessions/changed")
     session = client.create_session(str(home.work))
     assert next(stream).params["sessionId"] == session.id
     stream.close()
     assert list(stream) == []
+
+
+def test_short_waits_come_to_the_event_that_a_long_one_comes_to(home: Home, client: blocking.Client):
+    stream = client.create_session(str(home.work)).events()
+    until = time.monotonic() + WAIT_S
+    while time.monotonic() < until:
+        with contextlib.suppress(TimeoutError):
+            event = stream.receive(timeout_s=0)
+            break
+    assert isinstance(event, events.SessionStarted)
+
+
+def test_the_cursor_never_passes_an_event_that_was_not_given(home: Home, client: blocking.Client):
+    session = client.create_session(str(home.work))
+    session.prompt(load(2000, 20_000))
+    stream, given = session.events(), 0
+    while True:
+        assert stream.cursor == given
+        with contextlib.suppress(TimeoutError):
+            event = stream.receive(timeout_s=0)
+            given = event.seq
+            if isinstance(event, events.RunCompleted):
+                break
+
+
+@pytest.mark.usefixtures("daemon")
+def test_leaving_the_client_ends_what_waits_in_other_threads(home: Home):
+    ended = []
+
+    def iterate(stream) -> None:
+        try:
+            ended.append(list(stream)[:0])
+        except ClientClosed as closed:
+            ended.append(closed)
+
+    with blocking.connect("attach", locations=locations(home)) as client:
+        session = client.create_session(str(home.work))
+        streams = [session.events(), session.events(tree=True), client.notifications()]
+        threads = [threading.Thread(target=iterate, args=(stream,)) for stream in streams]
+        for thread in threads:
+            thread.start()
+        while client.statistics().connections != 1 or not client.rpc.daemon_status().hub.subscribers:
+            pass
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert len(ended) == 3
 
 
 def test_an_interrupted_wait_is_cancelled_and_the_client_goes_on(home: Home, client: blocking.Client):

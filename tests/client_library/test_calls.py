@@ -154,7 +154,7 @@ def test_only_early_calls_pass_before_the_connection_is_released(client):
     client.call("tool/register", {}, early=True, bound_to=number)
     assert client.methods() == ["tool/register"]
     client.calls.release()
-    assert client.methods() == ["ping", "session/prompt"]
+    assert client.methods() == ["session/prompt", "ping"]
 
 
 def test_urgent_calls_overtake_those_that_wait_for_a_place(client):
@@ -163,8 +163,25 @@ def test_urgent_calls_overtake_those_that_wait_for_a_place(client):
         client.call("session/list")
     client.call("session/cancel", {"sessionId": "s"})
     methods = client.methods()
-    assert methods[0] == "session/cancel"
+    assert methods[-1] == "session/cancel"
     assert methods.count("session/list") < 20
+
+
+def test_urgent_calls_do_not_overtake_those_that_are_sent_with_them(client):
+    """PROTOCOL.md, "session/cancel": one sent right behind a prompt finds it."""
+    client.connect()
+    client.call("session/prompt", KEYED)
+    client.call("session/cancel", {"sessionId": "s"})
+    client.call("session/list")
+    assert client.methods() == ["session/prompt", "session/cancel", "session/list"]
+
+
+def test_calls_that_are_too_large_do_not_keep_others_from_their_places(client):
+    client.connect(in_flight_max=6)
+    for _ in range(3):
+        client.call("session/prompt", {"text": "x" * 20_000})
+    client.call("session/list")
+    assert client.methods() == ["session/list"]
 
 
 def test_never_more_calls_are_in_flight_than_the_daemon_takes(client):

@@ -1,5 +1,6 @@
 """Tools that the client runs (design 4: `tool/register`, `tool/call`, `tool/output`, `tool/complete`)."""
 
+import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +14,7 @@ from holdfast_client import aio
 from holdfast_protocol import events
 from holdfast_protocol.content import ImageBlock, TextBlock
 from holdfast_protocol.errors import Conflict, NotFound
+from holdfast_protocol.methods.catalogue import HostedTool
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -263,3 +265,37 @@ async def test_a_hosted_session_that_is_closed_keeps_its_tools(home: Home):
         await session.close()
         with anyio.fail_after(WAIT_S):
             assert outcomes(await session.run(calling(("echo", {"text": "here"})))) == ["here"]
+
+
+async def test_a_tool_that_the_program_registers_by_itself_is_left_to_the_program(home: Home):
+    async with daemon_in(home), client_of(home) as client:
+        session = await client.create_session(str(home.work), mode="auto")
+        tool = HostedTool(name="look", description="Looks.", input_schema={"type": "object"}, kind="read")
+        calls = client.notifications("tool/call")
+        await client.rpc.tool_register(session_id=session.id, tools=(tool,))
+        with anyio.fail_after(WAIT_S):
+            async with session.stream(calling(("look", {}))) as run:
+                call = (await anext(calls)).params
+                await client.rpc.ping()  # Time enough for the library to answer in its place.
+                ended = await client.rpc.tool_complete(
+                    session_id=session.id,
+                    tool_call_id=call["toolCallId"],
+                    result=(TextBlock(text="seen"),),
+                )
+                result = await run.result()
+        assert (ended.accepted, outcomes(result)) == (True, ["seen"])
+
+
+async def test_a_tool_that_is_cancelled_from_within_has_failed_and_nothing_else_has(home: Home):
+    async def broken() -> str:
+        """Wait for something that was given up."""
+        raise asyncio.CancelledError
+
+    async with daemon_in(home), client_of(home) as client:
+        session = await client.create_session(str(home.work), mode="auto")
+        await session.host_tools({"broken": broken})
+        with anyio.fail_after(WAIT_S):
+            result = await session.run(calling(("broken", {})))
+            (failed,) = [event for event in result.events if isinstance(event, events.ToolCallFailed)]
+            assert "StrayCancellation" in failed.error.message
+            assert (await session.run("say still here")).text.endswith("still here")

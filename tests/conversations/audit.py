@@ -25,9 +25,9 @@ async def read_all_logs(client: RawClient) -> list[str]:
     return broken
 
 
-def transcript_violations(clients: Sequence[RawClient]) -> list[str]:
+def transcript_violations(clients: Sequence[RawClient], *, relayed: bool) -> list[str]:
     """Check all connections of a conversation, each alone and all against each other."""
-    connections = [Connection(client.transcript) for client in clients]
+    connections = [Connection(client.transcript, relayed=relayed) for client in clients]
     broken = [
         f"client {client.name}: {sentence}"
         for client, connection in zip(clients, connections, strict=True)

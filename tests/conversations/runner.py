@@ -5,7 +5,7 @@ holds in every conversation need not be said in any.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import anyio
@@ -43,6 +43,8 @@ from conversations.listener import Listener
 from conversations.patterns import Mismatch, check, expand, short
 from conversations.raw_bodies import raw_body
 from conversations.world import World
+from fakes.daemons import Daemon, InProcessDaemon, ProcessDaemon
+from fakes.home import Home
 from fakes.links import LinkClosed
 
 WAIT_S: Final = 10.0
@@ -265,8 +267,27 @@ class Runner:
             broken += [f"request {i} of {name} was not answered" for i in listener.unanswered() - expected]
         if talking:
             broken += await audit.read_all_logs(next(iter(talking.values())).client)
-        broken += audit.transcript_violations(world.clients)
+        broken += audit.transcript_violations(world.clients, relayed=world.relayed)
         assert not broken, "\n".join(broken)
+
+
+async def have(
+    conversation: Conversation, home: Home, world: Callable[[Daemon], World], *, stdio: bool = False
+) -> None:
+    """Have a conversation with a daemon of the kind it needs.
+
+    Args:
+        conversation: what is said.
+        home: where the daemon lives.
+        world: gives where it is said.
+        stdio: the daemon is a sidecar.
+    """
+    if conversation.needs_process:
+        with ProcessDaemon(home, stdio=stdio) as process:
+            await Runner(conversation, world(process)).run()
+    else:
+        async with anyio.create_task_group() as tasks:
+            await Runner(conversation, world(InProcessDaemon(home, tasks, stdio=stdio))).run()
 
 
 def _call_of(step: Call | Create | Prompt) -> tuple[str, Any]:

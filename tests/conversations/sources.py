@@ -57,5 +57,5 @@ def _is_call(node: ast.Call) -> Iterator[ast.expr]:
 
 def _is_event_maker(node: ast.Call) -> Iterator[ast.expr]:
     yield node.func
-    if isinstance(node.func, ast.Attribute) and node.func.attr == "emit" and node.args:
+    if isinstance(node.func, ast.Attribute) and node.func.attr in ("emit", "emit_nowait") and node.args:
         yield node.args[0]

@@ -7,13 +7,11 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-import anyio
 import pytest
 
 from conversations.conversation import Conversation, conversation_files, load
-from conversations.runner import Runner
+from conversations.runner import have
 from conversations.world import WIRES, Wire, World
-from fakes.daemons import InProcessDaemon, ProcessDaemon
 from fakes.home import Home
 
 
@@ -30,13 +28,7 @@ async def test_a_conversation_goes_as_its_file_says(
     conversation: Conversation, wire: Wire, home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
     stdio = wire.transport == "stdio"
-    if conversation.needs_process:
-        with ProcessDaemon(home, stdio=stdio) as process:
-            await Runner(conversation, World(wire, home, process)).run()
-    else:
-        async with anyio.create_task_group() as tasks:
-            daemon = InProcessDaemon(home, tasks, stdio=stdio)
-            await Runner(conversation, World(wire, home, daemon)).run()
+    await have(conversation, home, lambda daemon: World(wire, home, daemon), stdio=stdio)
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     errors += home.logged_errors()
     assert errors == [] or conversation.logs_errors

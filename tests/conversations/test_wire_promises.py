@@ -191,6 +191,43 @@ def test_a_transcript_in_which_something_is_wrong_is_reported(transcript: list[E
     assert sentence in "\n".join(Connection([*HELLO, *transcript]).broken)
 
 
+BESIDE = {
+    "a session that is announced before its answer": [
+        _sent(2, "session/create"),
+        _created("s"),
+        _result(2, {"sessionId": "s", "epoch": "e", "seq": 1}),
+    ],
+    "mutations whose answers come in another order": [
+        _sent(2, "session/update", sessionId="s"),
+        _sent(3, "session/update", sessionId="s"),
+        _result(3, {"seq": 5}),
+        _result(2, {"seq": 4}),
+    ],
+    "a notice that comes after later events": [
+        *_subscribed(2, 0),
+        _batch(1, 4, 1, 2, 3, 4),
+        _heard("session/caughtUp", **CAUGHT_UP),
+    ],
+}
+"""What is wrong on a connection, and may be so where a library tells it in several tasks."""
+
+STREAMS = ("a hole between batches", "a batch again", "two answers", "a result of another type")
+
+
+@pytest.mark.parametrize("transcript", BESIDE.values(), ids=BESIDE.keys())
+def test_what_has_no_order_among_itself_in_a_library_is_wrong_only_on_a_connection(
+    transcript: list[Entry],
+) -> None:
+    assert Connection([*HELLO, *transcript]).broken != []
+    assert Connection([*HELLO, *transcript], relayed=True).broken == []
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_what_a_library_promises_of_streams_and_answers_is_checked_too(name: str) -> None:
+    transcript, sentence = WRONG[name]
+    assert sentence in "\n".join(Connection([*HELLO, *transcript], relayed=True).broken)
+
+
 def test_an_event_that_two_clients_got_differently_is_reported() -> None:
     one = Connection([*HELLO, *_subscribed(2, 0), _batch(1, 1, 1)])
     other = Connection([*HELLO, *_subscribed(2, 0), _batch(1, 1, 1, model="n")])

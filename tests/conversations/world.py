@@ -43,7 +43,10 @@ class World:
         open: by name, the client that connected last under it and was not closed by a step.
         clients: all there ever were.
         alive: the daemon runs.
+        relayed: clients talk by way of a library.
     """
+
+    relayed = False
 
     def __init__(self, wire: Wire, home: Home, daemon: Daemon) -> None:
         self.variables: Variables = {"cwd": str(home.work.resolve()), "home": str(home.path.resolve())}
@@ -105,7 +108,7 @@ class World:
     def connect(self, name: str, *, slow: bool) -> tuple[Listener, bool]:
         """Connect a client; tell also whether its transport itself is the right to speak."""
         trusted = self._wire.transport == "stdio" and self._first is None
-        client = RawClient(self._channel(trusted=trusted, slow=slow), name)
+        client = RawClient(self._channel(name, trusted=trusted, slow=slow), name)
         self.clients.append(client)
         self.open[name] = listener = Listener(client)
         self._first = self._first or name
@@ -132,7 +135,7 @@ class World:
         for client in self.clients:
             client.close()
 
-    def _channel(self, *, trusted: bool, slow: bool) -> Channel:
+    def _channel(self, _name: str, *, trusted: bool, slow: bool) -> Channel:
         if self._wire.transport == "ws":
             endpoint = self._daemon.endpoint
             return WebSocketChannel(connect_tcp(*endpoint.ws, slow=slow), *endpoint.ws, endpoint.token)

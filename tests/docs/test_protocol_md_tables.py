@@ -1,6 +1,5 @@
 """protocol/PROTOCOL.md says of every type and table what the code says, and leaves none out."""
 
-import ast
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import msgspec
 import pytest
 from protocol_examples import PROTOCOL_MD, prose
 
+from conversations.sources import emitted_events
 from holdfast_daemon.config import Config
 from holdfast_daemon.methods.connection import limits_of
 from holdfast_protocol import discovery, errors, events, methods, schema
@@ -107,26 +107,7 @@ def test_every_event_is_in_the_table_with_exactly_its_members():
 def test_the_events_nothing_emits_are_named_as_such():
     sentence = re.search(r"emitted by nothing yet: (.*)\.", CHAPTERS["Events"])
     assert sentence
-    assert set(_names(sentence[1])) == events.TAGS.keys() - _emitted()
-
-
-def _emitted() -> set[str]:
-    """Give the types the daemon makes events of, as its source says: `events.X(…)`, `emit(events.X, …)`."""
-    found: set[str] = set()
-    for path in (ROOT / "daemon" / "holdfast_daemon").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                made = [node.func, *node.args[:1]] if _is_emit(node.func) else [node.func]
-                found.update(item.attr for item in made if _is_of_events(item))
-    return {tag for tag, kind in events.TAGS.items() if kind.__name__ in found}
-
-
-def _is_emit(function: ast.expr) -> bool:
-    return isinstance(function, ast.Attribute) and function.attr == "emit"
-
-
-def _is_of_events(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "events"
+    assert set(_names(sentence[1])) == events.TAGS.keys() - emitted_events()
 
 
 def test_every_kind_of_content_block_is_in_the_table_with_its_members():

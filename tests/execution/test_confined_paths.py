@@ -51,7 +51,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def paths(house: Path, opener: Opener, *roots: str) -> ConfinedPaths:
-    return ConfinedPaths(str(house / "one"), tuple(str(house / root) for root in roots or ("one",)), opener)
+    inside = tuple(str(house / root) for root in roots or ("one",))
+    return ConfinedPaths(str(house / "one"), inside, opener=opener)
 
 
 def read(confined: ConfinedPaths, path: str) -> str:
@@ -226,7 +227,7 @@ def swapped(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("opener", OPENERS)
 def test_a_race_with_a_symlink_never_leads_out(swapped: Path, opener: Opener) -> None:
     """security.md P11. So often that a check before the open, which also fails this, is caught out."""
-    confined = ConfinedPaths(str(swapped), (str(swapped),), opener)
+    confined = ConfinedPaths(str(swapped), (str(swapped),), opener=opener)
     seen: Counter[str] = Counter()
     for _ in range(1_000_000):
         try:

@@ -46,8 +46,8 @@ def hosted(tool, kind, match=None):
     return GateCall(tool, kind, match, hosted=True)
 
 
-def rule(decision, tool="shell", match=None):
-    return StandingRule(decision, tool, match)
+def rule(decision, tool="shell", match=None, *, about_hosted=False):
+    return StandingRule(decision, tool, match, hosted=about_hosted)
 
 
 def decision(call, mode, *rules, sandboxed=False):
@@ -119,6 +119,20 @@ def test_deny_beats_allow_in_either_order_and_whatever_each_names():
         assert decision(call, "auto", deny, allow, sandboxed=True) is DENY
 
 
+def test_an_allowance_without_a_match_covers_no_command():
+    assert decision(builtin("shell", "make test"), "ask", rule("allow")) is ASK
+    assert (
+        decision(hosted("reboot", "execute", "{}"), "ask", rule("allow", "reboot", about_hosted=True)) is ASK
+    )
+
+
+def test_a_rule_about_a_clients_tool_is_not_about_ours_of_that_name_nor_the_other_way_round():
+    for about_hosted in (True, False):
+        allow = rule("allow", "write", about_hosted=about_hosted)
+        assert decision(builtin("write"), "ask", allow) is (ASK if about_hosted else ALLOW)
+        assert decision(hosted("write", "edit"), "ask", allow) is (ALLOW if about_hosted else ASK)
+
+
 def test_plan_mode_is_before_all_rules():
     for tool in ("write", "edit", "shell", "fetch", "mystery"):
         verdict = decide(builtin(tool), "plan", [rule("allow", tool)], sandboxed=True)
@@ -158,11 +172,16 @@ calls = st.one_of(
     st.builds(builtin, st.sampled_from(list(KIND_OF)), matches),
     st.builds(hosted, names, st.sampled_from(KINDS), matches),
 )
-rules = st.lists(st.builds(StandingRule, st.sampled_from(["allow", "deny"]), names, matches), max_size=6)
+rules = st.lists(
+    st.builds(StandingRule, st.sampled_from(["allow", "deny"]), names, matches, hosted=st.booleans()),
+    max_size=6,
+)
 
 
 def covers(standing, call):
-    return standing.tool == call.tool and standing.match in (None, call.match)
+    if (standing.tool, standing.hosted) != (call.tool, call.hosted):
+        return False
+    return standing.match == call.match or (standing.decision == "deny" and standing.match is None)
 
 
 @given(calls, st.sampled_from(MODES), rules, st.booleans())

@@ -1,5 +1,6 @@
 """Hooks for conversations; the sync ones run in worker processes of the daemon."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -20,6 +21,22 @@ def denies_shell(call):
 
 async def crashes(_call):
     raise RuntimeError("the hook is broken")
+
+
+async def lets_a_cancellation_out(_call):
+    raise asyncio.CancelledError
+
+
+async def is_interrupted(_call):
+    raise KeyboardInterrupt
+
+
+def is_interrupted_in_its_process(_call):
+    raise KeyboardInterrupt
+
+
+async def ends_as_a_generator(_call):
+    raise GeneratorExit
 
 
 def dies(_call):
@@ -58,6 +75,11 @@ async def one(_call):
 
 async def two(_call):
     return {"decision": "allow"}
+
+
+async def waits_for_ever(call):
+    await anyio.Path(call["cwd"], "in_the_hook").touch()
+    await anyio.sleep_forever()
 
 
 # After the call -------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio.lowlevel
 import pytest
 from interaction_world import resident, within
-from person import calling, script, shell
+from person import calling, script, shell, text_content
 
 from holdfast_daemon.config import ExecutionLimits
 
@@ -165,6 +165,20 @@ async def test_a_call_there_is_none_of_cancels_nothing(home, call):
         assert result == {"cancelled": False, "runId": "r1"}
         assert await ann.open_requests(session) == [asked["requestId"]]
         await ann.answer_request(asked, "allow")
+        assert (await ann.end())["type"] == "run_completed"
+
+
+async def test_a_cancel_of_a_call_of_the_run_before_leaves_the_next_alone(home):
+    """It comes while the next prompt is on its way to a run, and names no run."""
+    async with resident(home) as daemon:
+        ann = await daemon.person("ann")
+        session = await ann.begin(home.work)
+        await ann.prompt(session, "list .")
+        await ann.end()
+        prompt = ann.request("session/prompt", {"sessionId": session, "content": text_content("say next")})
+        cancel = ann.request("session/cancel", {"sessionId": session, "toolCallId": "r1-m1-t1"})
+        await ann.send(prompt, cancel)
+        assert (await ann.answer(cancel["id"]))["result"]["cancelled"] is False
         assert (await ann.end())["type"] == "run_completed"
 
 

@@ -282,3 +282,38 @@ async def test_a_hosted_tool_goes_through_the_hooks_as_any_other(home):
         await ann.end()
         only(ann, "hook_denied")
         assert ann.notifications("tool/call") == []
+
+
+LETS_OUT = [
+    "lets_a_cancellation_out",
+    "is_interrupted",
+    "is_interrupted_in_its_process",
+    "ends_as_a_generator",
+]
+
+
+@pytest.mark.parametrize("name", LETS_OUT)
+async def test_whatever_a_hook_lets_out_refuses_its_call_and_nothing_else(home, name):
+    async with resident(home, hooks=(hook(name),)) as daemon:
+        ann = await run_call(daemon, home, ("list", {}))
+        assert only(ann, "tool_call_failed")["error"]["kind"] == "hook_denied"
+        assert ann.events[-1]["type"] == "run_completed"
+        await ann.prompt(ann.events[-1]["session"], "say still here")
+        assert (await ann.end())["type"] == "run_completed"
+
+
+async def test_a_result_no_hook_has_seen_is_not_shown_when_the_call_is_cancelled(home):
+    (home.work / "notes").write_text("TOPSECRET\n", encoding="utf-8")
+    async with resident(home, hooks=(hook("waits_for_ever", POST, timeout_s=60),)) as daemon:
+        ann = await daemon.person("ann")
+        session = await ann.begin(home.work)
+        await ann.prompt(session, script(calling(("read", {"path": "notes"})), DONE))
+        started = await ann.event("tool_call_started")
+        with within():
+            while not (home.work / "in_the_hook").exists():
+                await ann.call("ping")
+        await ann.call("session/cancel", sessionId=session, toolCallId=started["toolCallId"])
+        failed = await ann.event("tool_call_failed", "tool_call_completed")
+        assert (failed["type"], failed["error"]["kind"]) == ("tool_call_failed", "cancelled")
+        assert (await ann.end())["type"] == "run_completed"
+        assert not any("TOPSECRET" in str(event) for event in ann.events)

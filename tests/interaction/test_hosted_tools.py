@@ -414,3 +414,23 @@ async def test_a_result_that_is_too_long_is_cut_and_says_so(home):
         assert completed["truncated"]
         assert len(completed["result"][0]["text"]) < 70_000
         assert (await ann.end())["type"] == "run_completed"
+
+
+async def test_output_sent_all_at_once_stands_in_order_before_the_end(home):
+    """More than may wait for the disk: the pieces of one call neither mix nor come behind its outcome."""
+    async with resident(home) as daemon:
+        ann, host, session = await begin(daemon, home)
+        call = await call_of(ann, host, session)
+        ids = {"sessionId": call["sessionId"], "toolCallId": call["toolCallId"]}
+        texts = [chr(0x6F22 + number) * 80_000 for number in range(12)]
+        said = [host.request("tool/output", {**ids, "text": text}) for text in texts]
+        done = host.request("tool/complete", {**ids, "result": text_content("seen")})
+        await host.send(*said, done)
+        await ann.end()
+        outputs, outcome = ann.heard("tool_output"), ann.heard("tool_call_completed")[0]
+        assert all(event["seq"] < outcome["seq"] for event in outputs)
+        text = ""
+        for event in outputs:
+            assert event["offset"] == len(text)
+            text += event["text"]
+        assert "".join(texts).startswith(text)

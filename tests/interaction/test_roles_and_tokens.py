@@ -10,6 +10,8 @@ from person import calling, script, shell, text_content
 from fakes.links import LinkClosed
 from fakes.raw_client import ConnectionClosed, Refused
 from holdfast_daemon import stored_tokens
+from holdfast_daemon.journal.sqlite import SQLiteStore
+from holdfast_daemon.journal.store import StoreError
 from holdfast_protocol.capabilities import ROLES
 from holdfast_protocol.methods import CALLS
 
@@ -320,3 +322,39 @@ async def test_a_token_needs_a_name_and_a_role_there_is(home, params, path):
             await owner.call("token/create", **params)
         assert refused.value.error["data"]["kind"] == "invalid_params"
         assert refused.value.error["data"]["path"] == path
+
+
+async def test_the_owners_token_and_the_record_are_not_for_tools(home):
+    async with resident(home) as daemon:
+        ann = await daemon.person("ann")
+        session = await ann.begin(home.path, mode="accept_edits")
+        token = str((home.state / "token").relative_to(home.path))
+        record = str((home.runtime / "daemon-v1.json").relative_to(home.path))
+        calls = calling(("read", {"path": token}), ("write", {"path": record, "content": "x"}))
+        await ann.prompt(session, script(calls, {"text": "done"}))
+        failed = [await ann.event("tool_call_failed") for _ in range(2)]
+        assert {event["error"]["kind"] for event in failed} == {"outside_roots"}
+        assert (await ann.end())["type"] == "run_completed"
+
+
+async def test_a_token_whose_end_the_disk_refused_is_out_and_can_be_ended_again(home, monkeypatch):
+    async with resident(home) as daemon:
+        ann = await daemon.person("ann")
+        made = await ann.call("token/create", name="lost phone", role="controller")
+        token_id = made["info"]["tokenId"]
+        with monkeypatch.context() as patch:
+
+            def refuse(_store, _token):
+                raise StoreError("disk_full", "No space.")
+
+            patch.setattr(SQLiteStore, "remove_token", refuse)
+            with pytest.raises(Refused):
+                await ann.call("token/revoke", tokenId=token_id)
+        assert (await ann.call("token/list"))["tokens"] == []
+        with pytest.raises(Refused):
+            await daemon.person("thief", token=made["token"])
+        assert (await ann.call("token/revoke", tokenId=token_id))["revoked"]
+        assert not (await ann.call("token/revoke", tokenId=token_id))["revoked"]
+    async with resident(home) as daemon:
+        with pytest.raises(Refused):
+            await daemon.person("thief", token=made["token"])

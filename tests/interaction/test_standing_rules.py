@@ -271,3 +271,57 @@ async def test_there_is_a_limit_to_rules_that_says_its_name(home, monkeypatch):
         assert await ann.open_requests(session) == [asked["requestId"]]
         assert (await ann.answer_request(asked, "allow"))["accepted"]
         await ann.event("run_completed")
+
+
+async def test_an_answer_about_a_clients_shell_does_not_open_ours(home):
+    """A host offers a tool by the name of a built-in one, and goes."""
+    terminal = {"name": "shell", "description": "A terminal.", "inputSchema": {"type": "object"}}
+    async with resident(home) as daemon:
+        ann, host = await daemon.person("ann"), await daemon.person("host")
+        session = await ann.begin(home.work)
+        await host.call("tool/register", sessionId=session, tools=[terminal])
+        await ann.prompt(session, script(calling(shell("echo one")), DONE))
+        asked = await ann.event("request_opened")
+        await ann.answer_request(asked, "allow_always")
+        call = await host.notification("tool/call")
+        ids = {"sessionId": session, "toolCallId": call["toolCallId"]}
+        await host.call("tool/complete", **ids, result=[])
+        await ann.end()
+        (rule,) = (await ann.call("rule/list"))["rules"]
+        assert (rule["tool"], rule["hosted"]) == ("shell", True)
+        host.close()
+        other = await ann.begin(home.work)
+        await ann.prompt(other, "run: touch opened")
+        assert (await ann.event("request_opened", session=other))["detail"]["tool"] == "shell"
+        await ann.call("session/cancel", sessionId=other)
+        await ann.end()
+    assert not (home.work / "opened").exists()
+
+
+async def test_an_answer_about_a_clients_command_covers_its_whole_input(home):
+    reboot = {"name": "run_on", "description": "Runs.", "inputSchema": {"type": "object"}, "kind": "execute"}
+    async with resident(home) as daemon:
+        ann, host = await daemon.person("ann"), await daemon.person("host")
+        session = await ann.begin(home.work)
+        await host.call("tool/register", sessionId=session, tools=[reboot])
+        for place in ("testbox", "production"):
+            call = ("run_on", {"command": "reboot", "host": place})
+            asked = await ask(ann, session, call)
+            assert asked["type"] == "request_opened"
+            await ann.answer_request(asked, "allow_session")
+            called = await host.notification("tool/call")
+            ids = {"sessionId": session, "toolCallId": called["toolCallId"]}
+            await host.call("tool/complete", **ids, result=[])
+            await ann.end()
+
+
+async def test_a_command_too_long_to_be_recognised_can_be_allowed_once_only(home):
+    async with resident(home) as daemon:
+        ann = await daemon.person("ann")
+        session = await ann.begin(home.work)
+        asked = await ask(ann, session, shell("true " + "x" * 5000))
+        with pytest.raises(Refused) as refused:
+            await ann.answer_request(asked, "allow", scope="session")
+        assert refused.value.error["data"]["limit"] == "match_characters_max"
+        assert (await ann.answer_request(asked, "allow"))["accepted"]
+        assert (await ann.end())["type"] == "run_completed"

@@ -484,3 +484,19 @@ async def test_a_held_queue_is_shown_as_held_and_goes_on_when_continued(home):
         for name in ("steer", "queue"):
             assert (await ann.event("run_started"))["promptId"] == name
             await ann.end()
+
+
+async def test_a_prompt_that_interrupts_starts_though_the_queue_is_held(home):
+    """Nothing runs that it could wait for, and nobody would tell it to go on."""
+    async with resident(home) as daemon:
+        ann = await daemon.person("ann")
+        session = await ann.begin(home.work)
+        steps = [{"text": {"value": "slow", "delay_ms": 20}}, {"error": {"kind": "overloaded"}}]
+        await ann.prompt(session, script(steps))
+        await ann.prompt(session, "say later", promptId="later")
+        assert (await ann.end())["type"] == "run_failed"
+        result = await ann.prompt(session, "say now", promptId="now", delivery="interrupt")
+        assert result["status"] == "started"
+        for name in ("now", "later"):
+            assert (await ann.event("run_started"))["promptId"] == name
+            assert (await ann.end())["type"] == "run_completed"

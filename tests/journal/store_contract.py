@@ -510,8 +510,8 @@ class StoreContract:
 
     def test_rules_are_kept_with_the_append_that_makes_them(self, store: Store) -> None:
         key = create(store)
-        one = RuleRow("u1", "allow", "shell", "make", None, "/", "ann", 2)
-        two = RuleRow("u2", "deny", "write", None, "s", "/", "bob", 1)
+        one = RuleRow("u1", "allow", "shell", False, "make", None, "/", "ann", 2)
+        two = RuleRow("u2", "deny", "write", True, None, "s", "/", "bob", 1)
         store.append([Append(key, rows(1, 1), [InsertRule(one)]), Append(key, rows(2, 2), [InsertRule(two)])])
         assert store.rules() == [two, one]
         with pytest.raises(StoreConflict):
@@ -603,7 +603,7 @@ class StoreContract:
         store = bench.open()
         large = row(3, "x" * 2 * SPILL_BYTES)
         key = create(store, first=rows(1, 2), changes=[remember(), *changes_of(prompt("p1"))])
-        rule = RuleRow("u1", "allow", "shell", "make", None, "/", "ann", 2)
+        rule = RuleRow("u1", "allow", "shell", False, "make", None, "/", "ann", 2)
         token = TokenRow("t1", "phone", "approver", b"digest", 1)
         store.append([Append(key, [large], [InsertRule(rule)])])
         store.insert_token(token)

@@ -203,3 +203,16 @@ def test_a_read_only_database_says_so(store: SQLiteStore) -> None:
     with pytest.raises(StoreError) as caught:
         store.probe()
     assert caught.value.kind == "read_only"
+
+
+def test_a_log_of_an_older_release_is_brought_up_to_date_and_kept(tmp_path: Path) -> None:
+    """Schema 1 had no rules and no tokens."""
+    old = open_store(tmp_path)
+    key = create(old, first=rows(1, 3))
+    old._writer.execute("DROP TABLE rules; DROP TABLE tokens; PRAGMA user_version = 1")
+    old.close()
+    store = open_store(tmp_path)
+    assert sqlite._one(store._writer, "PRAGMA user_version") == SCHEMA_VERSION
+    assert everything(store, key) == rows(1, 3)
+    assert (store.rules(), store.tokens()) == ([], [])
+    store.close()

@@ -178,6 +178,27 @@ async def test_closing_while_many_knock_ends_it_without_an_error(path: Path, adm
     assert 5 <= len(admitted.sockets) < 50
 
 
+async def test_who_was_accepted_in_the_turn_in_which_it_closed_is_not_admitted(
+    path: Path, admitted: Admitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server closes all connections right after; one more would never be closed."""
+    loop = asyncio.get_running_loop()
+    listener = Listener(listen_unix(str(path)), admitted)
+    accept = loop.sock_accept
+
+    async def accept_and_close(listening: socket.socket) -> tuple[socket.socket, object]:
+        accepted = await accept(listening)
+        listener.close()  # Another task does, before this one has its turn.
+        return accepted
+
+    monkeypatch.setattr(loop, "sock_accept", accept_and_close)
+    with knock(path) as knocking:
+        with anyio.fail_after(WAIT_S):
+            await listener.serve()
+        assert admitted.sockets == []
+        assert knocking.recv(1) == b""
+
+
 async def test_a_closed_listeners_descriptor_can_be_another_files(path: Path, admitted: Admitted) -> None:
     """The loop must not take the next file of that number for the listener."""
     listening = listen_unix(str(path))

@@ -15,17 +15,18 @@ def text(fragments: status.Fragments) -> str:
 
 
 def test_what_goes_on_is_said_with_its_time_and_the_key_that_ends_it():
-    line = status.activity_line(status.Activity(doing="thinking", for_ms=12_400), UNICODE)
-    assert text(line)[1:] == " thinking  12 s  Ctrl-C cancels"
+    activity = status.Activity(doing="thinking", for_ms=12_400)
+    assert text(status.activity_line(activity, UNICODE, 80))[1:] == " thinking  12 s  Ctrl-C cancels"
+    assert text(status.activity_line(activity, UNICODE, 30))[1:] == " thinking  12 s"
 
 
 def test_a_lost_daemon_is_said_before_all_else():
-    line = status.activity_line(status.Activity(doing="thinking", connected=False), ASCII)
+    line = status.activity_line(status.Activity(doing="thinking", connected=False), ASCII, 80)
     assert "reconnecting..." in text(line)
 
 
 def test_nothing_is_said_of_nothing():
-    assert status.activity_line(status.Activity(), UNICODE) == []
+    assert status.activity_line(status.Activity(), UNICODE, 80) == []
 
 
 def test_a_queue_shows_the_first_and_counts_the_rest():

@@ -262,7 +262,7 @@ def test_what_is_going_on_has_a_name():
     story.tell(end("", "thinking"), start("tool_input", tool="edit"))
     assert story.transcript.doing == "writing edit"
     story.tell(end("{}", "tool_input", tool="edit", tool_call_id="c1"), called("edit x", "edit", "edit"))
-    assert story.transcript.doing == "edit x"
+    assert story.transcript.doing == "running edit"
 
 
 def test_who_joins_sees_history_and_what_is_open():

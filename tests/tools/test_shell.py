@@ -108,3 +108,8 @@ async def test_a_nul_character_is_refused_before_anything_runs(tmp_path: Path) -
 )
 def test_a_title_is_the_first_line(command: str, title: str) -> None:
     assert TOOL.title(ShellInput(command=command)) == title
+
+
+async def test_a_command_that_begins_with_a_dash_is_a_command(tmp_path):
+    called = await call(ShellTool(ExecutionLimits()), tmp_path, command="-x || echo said by the shell")
+    assert "said by the shell" in called.texts[0] + called.output

@@ -42,11 +42,17 @@ class Workbench:
     """A session of its own with some tools, in a directory."""
 
     def __init__(
-        self, cwd: Path, *tools: Tool, roots: tuple[Path, ...] = (), limits: ExecutionLimits | None = None
+        self,
+        cwd: Path,
+        *tools: Tool,
+        roots: tuple[Path, ...] = (),
+        hidden: tuple[Path, ...] = (),
+        limits: ExecutionLimits | None = None,
     ) -> None:
         self.limits = limits or ExecutionLimits()
         self._cwd = cwd
         self._roots = (str(cwd), *map(str, roots))
+        self._hidden = tuple(map(str, hidden))
         self._executor = Executor(tools or builtin_tools(self.limits), self.limits)
         self._session = self._executor.session()
 
@@ -64,6 +70,7 @@ class Workbench:
             tool_call_id="c1",
             cwd=str(self._cwd),
             roots=self._roots,
+            hidden=self._hidden,
             env={"PATH": "/usr/bin:/bin", "HOME": str(self._cwd)},
             output=called.take,
         )

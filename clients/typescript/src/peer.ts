@@ -5,6 +5,7 @@
  * came in the same packet is looked at.
  */
 import { failure, type Outcome, RpcError } from "./errors.js";
+import { unreadable } from "./json.js";
 import type { ErrorObject } from "./protocol.js";
 import type { Receiver, Transport } from "./transport.js";
 
@@ -61,11 +62,14 @@ export class Peer implements Receiver {
    */
   request(method: string, params: string, settle: Settle): number {
     const id = this.#nextId++;
+    let reason: string | undefined;
     const text = `{"jsonrpc":"2.0","id":${id},"method":${JSON.stringify(method)},"params":${params}}`;
     if (this.#closedBecause !== undefined) {
       settle(failure("connection_lost", this.#closedBecause));
     } else if (bytesExceed(text, this.messageBytesMax)) {
       settle(failure("too_large", `A message is at most ${this.messageBytesMax} bytes.`));
+    } else if ((reason = unreadable(params)) !== undefined) {
+      settle(failure("too_large", reason));
     } else {
       this.#pending.set(id, settle);
       this.#transport.send(text);

@@ -76,8 +76,9 @@ export function withKey<M extends CallMethod>(method: M, params: Methods[M]["par
 export function mayResend<M extends CallMethod>(method: M, params: Methods[M]["params"]): boolean {
   if (method !== "session/cancel") return RESEND[method] === "keyed" || RESEND[method] === "again";
   // Without a name it means the current run, which may be the next one by then.
-  const { runId, toolCallId } = params as Methods["session/cancel"]["params"];
-  return Boolean(runId || toolCallId);
+  // And a queue may have been filled anew.
+  const { runId, toolCallId, clearQueue } = params as Methods["session/cancel"]["params"];
+  return Boolean((runId || toolCallId) && !clearQueue);
 }
 
 /** Give an id nobody else has. */

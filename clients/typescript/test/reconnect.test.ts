@@ -4,11 +4,13 @@ import { it } from "node:test";
 import type { protocol, State } from "../src/node/index.js";
 import { connected, Daemon, environment, holdfastd, temporary } from "./daemon.js";
 import { CuttingProxy } from "./cutting_proxy.js";
+import { Program } from "./program.js";
 import { assertPrefixOf, HANG, interleaved, only, readLog, until } from "./log.js";
 
-const CUTS = { count: 50, bytesMin: 1_000, bytesMax: 40_000 };
+const CUTS = { count: 100, bytesMin: 1_000, bytesMax: 40_000 };
+const KILLS = 100;
 
-it("50 cut connections in one run lose no event and give none twice", async (context) => {
+it("100 cut connections in one run lose no event and give none twice", async (context) => {
   const daemon = await Daemon.start(context);
   const { unix, token } = await daemon.record();
   const proxy = await CuttingProxy.start(context, `${daemon.home}/cut.sock`, unix, CUTS);
@@ -22,6 +24,35 @@ it("50 cut connections in one run lose no event and give none twice", async (con
   assert.equal((await waiting).status, "completed");
   assertPrefixOf(events, await readLog(client, session.id));
   assert.equal(events.filter((event) => event.type === "token_delta").length, 40_000);
+});
+
+it("a program that is killed 100 times in one run and goes on from its cursor gets each event once", async (context) => {
+  const daemon = await Daemon.start(context);
+  const client = await connected(context, { discover: { record: daemon.recordPath } });
+  const { sessionId, epoch } = await client.call("session/create", { cwd: "/" });
+  const session = client.session(sessionId);
+  const { runId } = await session.prompt(interleaved(10_000_000, 1_000));
+  const events: protocol.Event[] = [];
+  /** Let the program live to so many events from the last one it got before, and kill it. */
+  const live = async (enough: (event: protocol.Event) => boolean) => {
+    const cursor = events.at(-1)?.seq ?? 0;
+    const program = new Program("reader.js", daemon.recordPath, sessionId, String(cursor), epoch);
+    for await (const line of program.lines) {
+      events.push(JSON.parse(line) as protocol.Event);
+      if (enough(events.at(-1)!)) program.kill(); // What it printed before it is dead still comes.
+    }
+    assert.equal(await program.ended, "SIGKILL");
+  };
+  for (let kill = 0; kill < KILLS; kill += 1) {
+    const goal = (events.at(-1)?.seq ?? 0) + 1 + ((kill * 37) % 60);
+    await live((event) => event.seq >= goal);
+  }
+  const { snapshot } = await client.call("session/get", { sessionId });
+  assert.equal(snapshot.run?.runId, runId); // It is still the same one.
+  await session.cancel();
+  await live((event) => event.type === "run_cancelled");
+  assert.deepEqual(events, await readLog(client, sessionId));
+  assertPrefixOf(events, events);
 });
 
 it("mutations whose connections are cut happen once", async (context) => {

@@ -222,6 +222,21 @@ describe("a client", () => {
     await client.call("ping", {});
   });
 
+  it("refuses itself what the daemon could not read, and no other call is hurt", async (context) => {
+    const { client, session } = await begin(context);
+    const meta = (levels: number): unknown => (levels === 0 ? 1 : [meta(levels - 1)]);
+    const other = client.call("session/get", { sessionId: session.id });
+    await assert.rejects(client.call("session/update", { sessionId: session.id, meta: meta(200) }), {
+      kind: "too_large",
+    });
+    const many = Array.from({ length: 10_000 }, () => 1);
+    await assert.rejects(client.call("session/update", { sessionId: session.id, meta: many }), {
+      kind: "too_large",
+    });
+    assert.equal((await other).session.sessionId, session.id);
+    await client.call("session/update", { sessionId: session.id, meta: { say: '[[{{",,\\"', deep: meta(100) } });
+  });
+
   it("sends no half characters", async (context) => {
     const { client, session } = await begin(context);
     const { promptId } = await session.prompt(`say ${"🎉".slice(0, 1)} and 🎉`);

@@ -12,8 +12,8 @@ import errno
 import functools
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
-from pathlib import PurePosixPath
+from collections.abc import Callable, Generator, Iterable, Iterator
+from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 _SYS_OPENAT2: Final = 437  # The same number on every architecture Python runs on today.
@@ -67,11 +67,21 @@ class ConfinedPaths:
     Args:
         cwd: absolute; relative paths start here.
         roots: absolute directories, themselves trusted: a root may be a symlink.
+        hidden: absolute directories that count as outside, wherever they are: the daemon's own.
         opener: opens a path below a root's descriptor; the safest this system has if None.
     """
 
-    def __init__(self, cwd: str, roots: tuple[str, ...], opener: Opener | None = None) -> None:
+    def __init__(
+        self,
+        cwd: str,
+        roots: tuple[str, ...],
+        hidden: tuple[str, ...] = (),
+        *,
+        opener: Opener | None = None,
+    ) -> None:
         self._cwd = cwd
+        self._hidden = tuple(os.path.realpath(path) for path in hidden)
+        self._hidden_ids = ids_of(hidden)
         self._opener = opener or (open_beneath if kernel_confines() else open_by_components)
         self._roots = tuple(PurePosixPath(os.path.normpath(root)) for root in roots)
 
@@ -88,9 +98,12 @@ class ConfinedPaths:
         _check_sayable(path)
         for root, rest in self._candidates(path):
             try:
-                return self._open(root, rest)
+                descriptor = self._open(root, rest)
             except OutsideRoots:
                 continue
+            if not self._is_hidden(descriptor, root, rest):
+                return descriptor
+            os.close(descriptor)
         raise OutsideRoots(f"{path} is outside the session's roots")
 
     @contextlib.contextmanager
@@ -120,15 +133,29 @@ class ConfinedPaths:
         made: list[tuple[str, ...]] = []
         directory = os.open(root, _ROOT_FLAGS)
         try:
+            if self._is_hidden(directory, root, "."):
+                raise OutsideRoots(path)
             for depth, name in enumerate(below[:-1]):
                 if make_parents and _make_directory(directory, name):
                     made.append(below[: depth + 1])
                 inner = _open_no_follow(directory, name, _ROOT_FLAGS)
                 os.close(directory)
                 directory = inner
+                if identity(directory) in self._hidden_ids:
+                    raise OutsideRoots(path)
             yield Place(directory, below[-1], below, tuple(made))
         finally:
             os.close(directory)
+
+    def _is_hidden(self, descriptor: int, root: str, rest: str) -> bool:
+        """Tell whether what was opened lies in a hidden directory, by the path the kernel knows it under."""
+        if not self._hidden:
+            return False
+        try:
+            place = Path(f"/proc/self/fd/{descriptor}").readlink()
+        except OSError:  # No /proc: then no symlink was followed below the root.
+            place = Path(os.path.realpath(root), os.path.normpath(rest))
+        return any(place.is_relative_to(hidden) for hidden in self._hidden)
 
     def _below_root(self, path: str) -> tuple[str, tuple[str, ...]]:
         target = PurePosixPath(os.path.normpath(PurePosixPath(self._cwd, path)))
@@ -155,6 +182,22 @@ class ConfinedPaths:
             return self._opener(descriptor, rest, _READ_FLAGS)
         finally:
             os.close(descriptor)
+
+
+def identity(descriptor: int) -> tuple[int, int]:
+    """Give device and inode of what is open."""
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
+
+
+def ids_of(paths: Iterable[str]) -> frozenset[tuple[int, int]]:
+    """Give the identities of those directories that exist."""
+    found: set[tuple[int, int]] = set()
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = Path(path).stat()
+            found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
 
 
 def _check_sayable(path: str) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from holdfast_daemon.config import ExecutionLimits
 from holdfast_daemon.execution.bounded_result import bound_result
 from holdfast_daemon.execution.excerpt import excerpt, sayable
+from holdfast_daemon.execution.foreign_code import is_cancelled
 from holdfast_daemon.execution.input_schema import BadInput, convert_input, input_schema, parse_input
 from holdfast_daemon.execution.seen_files import SeenFiles
 from holdfast_daemon.models.base import ToolSpec
@@ -194,7 +195,9 @@ class SessionExecutor:
                 return bound_result(result, self._limits.result_bytes_max)
         except ToolFailure as failure:
             return ErrorInfo(kind=failure.kind, message=excerpt(str(failure), _MESSAGE_BYTES_MAX))
-        except Exception as bug:  # noqa: BLE001 - one of the daemon's three places: a tool is foreign code
+        except BaseException as bug:
+            if is_cancelled(bug):
+                raise
             _log.exception("tool %s failed", prepared.tool.name)
             message = f"the tool {prepared.tool.name} has a bug: {type(bug).__name__}"
             return ErrorInfo(kind="tool_failed", message=message)

@@ -42,7 +42,7 @@ class GateCall(NamedTuple):
     Attributes:
         tool: the tool's name.
         kind: the tool's kind.
-        match: what rules are compared with: the exact command of a shell, else None.
+        match: what rules are compared with: the exact command or input of what executes, else None.
         hosted: a client runs it.
     """
 
@@ -58,6 +58,7 @@ class StandingRule(NamedTuple):
     decision: str
     tool: str
     match: str | None
+    hosted: bool
 
 
 _ALLOW: Final = Verdict(Decision.ALLOW)
@@ -93,7 +94,10 @@ def _allowed_by_mode(call: GateCall, mode: Mode, *, sandboxed: bool) -> bool:
 
 
 def _covers(rule: StandingRule, call: GateCall) -> bool:
-    return rule.tool == call.tool and (rule.match is None or rule.match == call.match)
+    if (rule.tool, rule.hosted) != (call.tool, call.hosted):
+        return False
+    # To refuse may be meant of all commands; to allow, of the exact one alone.
+    return rule.match == call.match or (rule.match is None and rule.decision == "deny")
 
 
 def takes_always(call: GateCall, *, sandboxed: bool) -> bool:

@@ -24,6 +24,7 @@ import anyio.to_process
 import msgspec
 
 from holdfast_daemon.config import HookEvent, HookSpec
+from holdfast_daemon.execution.foreign_code import is_cancelled
 
 VALUE_BYTES_MAX: Final = 512 * 1024
 """What a hook may make of an input or a result: as much as a model may write, and an event can hold."""
@@ -51,13 +52,16 @@ class Hooks:
 
     Args:
         specs: each is imported here.
+        calls_max: how many are called at once; waiting for a turn is not a hook's time.
 
     Raises:
         ValueError: a target cannot be imported or is no function.
     """
 
-    def __init__(self, specs: Sequence[HookSpec] = ()) -> None:
+    def __init__(self, specs: Sequence[HookSpec] = (), calls_max: int = 16) -> None:
         self._hooks = [(spec, _import(spec.target)) for spec in specs]
+        self._turns = anyio.CapacityLimiter(calls_max)
+        self._processes = anyio.CapacityLimiter(calls_max)  # anyio's own would be as many as there are CPUs.
 
     def wanted(self, event: HookEvent, tool: str) -> bool:
         """Tell whether any hook wants to see this."""
@@ -77,7 +81,9 @@ class Hooks:
         for spec, function in self._hooks:
             if spec.event != event or not fnmatchcase(call["tool"], spec.tools):
                 continue
-            report = await _run_one(spec, function, {**call, "event": event}, changing)
+            async with self._turns:
+                seen = {**call, "event": event}
+                report = await _run_one(spec, function, seen, changing, self._processes)
             reports.append(report)
             if report.decision == "deny":
                 break
@@ -87,7 +93,11 @@ class Hooks:
 
 
 async def _run_one(
-    spec: HookSpec, function: Callable[[dict[str, Any]], Any], call: dict[str, Any], changing: str
+    spec: HookSpec,
+    function: Callable[[dict[str, Any]], Any],
+    call: dict[str, Any],
+    changing: str,
+    processes: anyio.CapacityLimiter,
 ) -> HookReport:
     started = time.monotonic()
 
@@ -106,7 +116,7 @@ async def _run_one(
     answer: Any = "none"  # Makes no sense, and so would refuse.
     try:
         with anyio.move_on_after(spec.timeout_s) as scope:
-            answer = await _call(function, call)
+            answer = await _call(function, call, processes)
         if scope.cancel_called:  # Whatever it made of the cancellation, its time was over.
             return report("deny", f"The hook took longer than {spec.timeout_s:g} s.")
         match answer:
@@ -118,7 +128,9 @@ async def _run_one(
                 return report("modify", str(answer.get("reason") or ""), _json(answer[changing]))
             case _:
                 return report("deny", "The hook's answer makes no sense.")
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code, run as a part of a tool call
+    except BaseException as error:
+        if is_cancelled(error):
+            raise
         return report("deny", f"The hook failed: {type(error).__name__}: {error}")
 
 
@@ -135,12 +147,14 @@ def _json(value: Any) -> Any:
     return msgspec.json.decode(encoded)
 
 
-async def _call(function: Callable[[dict[str, Any]], Any], call: dict[str, Any]) -> Any:
+async def _call(
+    function: Callable[[dict[str, Any]], Any], call: dict[str, Any], processes: anyio.CapacityLimiter
+) -> Any:
     """Call a hook with a call of its own: what it does to that changes nothing here."""
     call = deepcopy(call)
     if inspect.iscoroutinefunction(function):
         return await function(call)
-    return await anyio.to_process.run_sync(function, call, cancellable=True)
+    return await anyio.to_process.run_sync(function, call, cancellable=True, limiter=processes)
 
 
 def _import(target: str) -> Callable[[dict[str, Any]], Any]:

@@ -45,7 +45,7 @@ from holdfast_daemon.journal.store import (
     Upsert,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 _CHUNK_ROWS_MAX: Final = 64
 """Rows read at once; never more than the page has already, so that few are read in vain when it is full."""
@@ -53,7 +53,7 @@ _CHUNK_ROWS_MAX: Final = 64
 _event_row: Final = cast("Callable[[tuple[Any, ...]], EventRow]", partial(tuple.__new__, EventRow))
 """Makes a row of a page without a step of Python: its columns are those of the query, in their order."""
 
-_SCHEMA: Final = """
+_SCHEMA_1: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE sessions (
     key INTEGER PRIMARY KEY, session TEXT NOT NULL UNIQUE, epoch TEXT NOT NULL, user TEXT,
@@ -87,13 +87,6 @@ CREATE TABLE requests (
     outcome TEXT, answered_by TEXT,
     opened_at INTEGER, resolved_at INTEGER, PRIMARY KEY (session, id)
 ) STRICT;
-CREATE TABLE rules (
-    id TEXT PRIMARY KEY, decision TEXT NOT NULL, tool TEXT NOT NULL, match TEXT, session TEXT,
-    cwd TEXT NOT NULL, by TEXT NOT NULL, at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE tokens (
-    id TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, digest BLOB NOT NULL, at INTEGER NOT NULL
-) STRICT;
 CREATE TABLE keys (
     scope INTEGER NOT NULL, client TEXT NOT NULL, method TEXT NOT NULL, key TEXT NOT NULL,
     digest BLOB NOT NULL, result BLOB NOT NULL, at INTEGER NOT NULL,
@@ -104,6 +97,20 @@ CREATE TABLE spills (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX spills_by_hash ON spills (hash);
 """
+
+_STEPS: Final = {
+    1: _SCHEMA_1,
+    2: """
+CREATE TABLE rules (
+    id TEXT PRIMARY KEY, decision TEXT NOT NULL, tool TEXT NOT NULL, hosted INTEGER NOT NULL, match TEXT,
+    session TEXT, cwd TEXT NOT NULL, by TEXT NOT NULL, at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, digest BLOB NOT NULL, at INTEGER NOT NULL
+) STRICT;
+""",
+}
+"""What each version of the schema adds to the one before; a new log takes them all."""
 
 _SESSION_COLUMNS: Final = (
     "key, session, epoch, cwd, agent, model, title, status, run, archived, state, env, forked, "
@@ -317,7 +324,7 @@ class SQLiteStore:
                     (change.status, change.status != "completed", change.at, session, change.run),
                 )
             case InsertRule():
-                self._writer.execute("INSERT INTO rules VALUES (?,?,?,?,?,?,?,?)", change.row)
+                self._writer.execute("INSERT INTO rules VALUES (?,?,?,?,?,?,?,?,?)", change.row)
             case InsertKey():
                 scope = session if change.scope is None else change.scope
                 self._writer.execute(
@@ -504,7 +511,8 @@ class SQLiteStore:
 
     def rules(self) -> list[RuleRow]:
         """See `Store.rules`."""
-        return [RuleRow(*row) for row in self._select("SELECT * FROM rules ORDER BY at, rowid")]
+        rows = self._select("SELECT * FROM rules ORDER BY at, rowid")
+        return [RuleRow(*row)._replace(hosted=bool(row[3])) for row in rows]
 
     def tokens(self) -> list[TokenRow]:
         """See `Store.tokens`."""
@@ -552,10 +560,10 @@ def _open_writer(path: str) -> apsw.Connection:
     version = int(_one(connection, "PRAGMA user_version"))
     if version > SCHEMA_VERSION:
         raise StoreError("corrupt", f"The log has schema {version}; this holdfast knows {SCHEMA_VERSION}.")
-    if version == 0:
+    for step in range(version + 1, SCHEMA_VERSION + 1):
         with connection:
-            connection.execute(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute(_STEPS[step])
+            connection.execute(f"PRAGMA user_version = {step}")
     return connection
 
 

@@ -88,11 +88,15 @@ class InsertKey(NamedTuple):
 
 
 class RuleRow(NamedTuple):
-    """A standing answer. It holds in `session` (its id), or, if that is None, in every session of `cwd`."""
+    """A standing answer. It holds in `session` (its id), or, if that is None, in every session of `cwd`.
+
+    `hosted` says that it is about a tool a client ran: never about the daemon's own of that name.
+    """
 
     rule: str
     decision: Literal["allow", "deny"]
     tool: str
+    hosted: bool
     match: str | None
     session: str | None
     cwd: str

@@ -109,6 +109,9 @@ class Listener:
                 except OSError as error:
                     await self._survive(error)
                 else:
+                    if self._closed:  # In between, and whoever was admitted was let go of.
+                        connected.close()
+                        return
                     connected.setblocking(False)
                     self._admit(connected)
                     await checkpoint()  # While many knock, accepting never waits: the others get their turn.

@@ -4,21 +4,27 @@ A page of any origin can make a browser send this request, and a rebound name ca
 Host must be exactly ours, Origin exactly one that is allowed, and the token is needed all the same.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from holdfast_daemon.net.auth import Principal
 from holdfast_protocol.errors import AuthRequired
 
 if (
     TYPE_CHECKING
-):  # Settings are checked with `parse_origin` at every start; the library is for WebSockets only.
+):  # Settings are checked with `check_origin` at every start; the library is for WebSockets only.
     from websockets.http11 import Request
 
 SUBPROTOCOL: Final = "holdfast.v1"
 TOKEN_PREFIX: Final = "holdfast.token."  # noqa: S105 - the token follows it
 """A page cannot set headers on a WebSocket: its token is one more subprotocol, which is not answered."""
+
+
+_ORIGIN: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[1-9][0-9]{0,4}))?"
+)
+_DEFAULT_PORTS: Final = frozenset({("http", "80"), ("https", "443")})
 
 
 class Refusal(NamedTuple):
@@ -33,7 +39,7 @@ class Gatekeeper:
     Args:
         host: the address we listen on.
         port: the port.
-        origins: further allowed origins, as `https://example.org`.
+        origins: further allowed origins, as `https://example.org`; see `check_origin`.
         principal_of: gives whose a token is, or raises AuthRequired.
     """
 
@@ -41,8 +47,8 @@ class Gatekeeper:
         self, host: str, port: int, origins: Iterable[str], principal_of: Callable[[str | None], Principal]
     ) -> None:
         self._hosts = frozenset({f"{host}:{port}", f"localhost:{port}"})
-        own = {("http", name, port) for name in (host, "localhost")}
-        self._origins = frozenset(own | {parse_origin(origin) for origin in origins})
+        own = {f"http://{name}:{port}" for name in (host, "localhost")}
+        self._origins = frozenset(own | {check_origin(origin) for origin in origins})
         self._principal_of = principal_of
 
     def decide(self, request: "Request") -> Principal | Refusal:
@@ -51,7 +57,7 @@ class Gatekeeper:
         if headers.get_all("Host") not in [[host] for host in self._hosts]:
             return Refusal(421)
         origins = headers.get_all("Origin")
-        if origins and (len(origins) > 1 or not self._is_allowed(origins[0])):
+        if origins and (len(origins) > 1 or origins[0] not in self._origins):
             return Refusal(403)
         if request.path != "/":
             return Refusal(404)
@@ -62,24 +68,17 @@ class Gatekeeper:
         except AuthRequired:
             return Refusal(401)
 
-    def _is_allowed(self, origin: str) -> bool:
-        try:
-            return parse_origin(origin) in self._origins
-        except ValueError:
-            return False
 
-
-def parse_origin(origin: str) -> tuple[str, str, int]:
-    """Give an origin's scheme, host and port.
+def check_origin(origin: str) -> str:
+    """Give an origin as browsers write it: scheme, host, and the port unless it is the scheme's own.
 
     Raises:
-        ValueError: it is no origin: `null`, a path, a user, no host.
+        ValueError: it is no origin: `null`, a path, capitals, a user, a port that goes without saying.
     """
-    parts = urlsplit(origin)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    if not parts.hostname or port is None or origin.count("/") != 2 or "@" in parts.netloc:
-        raise ValueError(f"no origin: {origin}")
-    return parts.scheme, parts.hostname, port
+    found = _ORIGIN.fullmatch(origin)
+    if found is None or (found["scheme"], found["port"]) in _DEFAULT_PORTS:
+        raise ValueError(f"no origin as a browser writes it: {origin}")
+    return origin
 
 
 def _token(request: "Request") -> str | None:

@@ -200,7 +200,8 @@ class WebSocket(asyncio.Protocol):
     def _receive_text(self, frame: Frame) -> None:
         self._fragments.append(bytes(frame.data))
         self._fragments_bytes += len(frame.data)
-        if self._fragments_bytes > self._limits.message_bytes_max:
+        too_many = len(self._fragments) > self._limits.fragments_max
+        if too_many or self._fragments_bytes > self._limits.message_bytes_max:
             self._close(CloseCode.MESSAGE_TOO_BIG)
         elif frame.fin and self._peer is not None:
             message = b"".join(self._fragments)

@@ -77,9 +77,9 @@ class Permissions:
         self._resolutions.clear()
 
 
-def binding_of(session_id: str, run_id: str, tool: str, tool_input: events.Json) -> str:
-    """Give what an approval is bound to: exactly this input of this tool in this run."""
-    parts = (session_id, run_id, tool, tool_input)
+def binding_of(session_id: str, run_id: str, tool: str, tool_input: events.Json, *, hosted: bool) -> str:
+    """Give what an approval is bound to: exactly this input of this tool, ours or a client's, in this run."""
+    parts = (session_id, run_id, tool, hosted, tool_input)
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
 
 

@@ -233,6 +233,7 @@ class RequestMutations:
         return self._rules.make(
             allow=outcome == "allow",
             tool=request.detail["tool"],
+            hosted=bool(request.detail.get("hosted")),
             match=request.detail.get("match"),
             session=self._log.session_id if scope == "session" else None,
             cwd=self._view.settings.cwd,

@@ -5,10 +5,13 @@ from secrets import token_hex
 from holdfast_daemon.execution.gate import StandingRule
 from holdfast_daemon.journal.journal import Journal
 from holdfast_daemon.journal.store import RuleRow
-from holdfast_protocol.errors import Overloaded
+from holdfast_protocol.errors import InvalidParams, Overloaded
 from holdfast_protocol.methods.request import Rule
 
 RULES_MAX = 10_000
+
+MATCH_CHARACTERS_MAX = 4096
+"""A longer command is allowed once, or each time anew: nobody recognises it in a list."""
 
 
 class Rules:
@@ -23,18 +26,32 @@ class Rules:
         self._rows = {row.rule: row for row in await self._journal.query(self._journal.store.rules)}
 
     def make(
-        self, *, allow: bool, tool: str, match: str | None, session: str | None, cwd: str, by: str
+        self,
+        *,
+        allow: bool,
+        tool: str,
+        hosted: bool,
+        match: str | None,
+        session: str | None,
+        cwd: str,
+        by: str,
     ) -> RuleRow:
         """Give a rule to be written with an answer; `add` it when that is durable.
 
         Raises:
+            InvalidParams: what it would cover is too long.
             Overloaded: there are too many.
         """
+        if match is not None and len(match) > MATCH_CHARACTERS_MAX:
+            message = f"A standing answer covers at most {MATCH_CHARACTERS_MAX} characters; answer once."
+            raise InvalidParams(
+                message, path="$.scope", limit="match_characters_max", limit_value=MATCH_CHARACTERS_MAX
+            )
         if len(self._rows) >= RULES_MAX:
             raise Overloaded("Too many rules.", limit="rules_max", limit_value=RULES_MAX)
         decision = "allow" if allow else "deny"
         at = self._journal.now()
-        return RuleRow(f"rule-{token_hex(6)}", decision, tool, match, session, cwd, by, at)
+        return RuleRow(f"rule-{token_hex(6)}", decision, tool, hosted, match, session, cwd, by, at)
 
     def add(self, row: RuleRow) -> None:
         """Let a rule hold from now on."""
@@ -55,7 +72,10 @@ class Rules:
 
     def standing(self, session_id: str, cwd: str) -> list[StandingRule]:
         """Give the rules that hold in a session."""
-        return [StandingRule(row.decision, row.tool, row.match) for row in self._holding(session_id, cwd)]
+        return [
+            StandingRule(row.decision, row.tool, row.match, hosted=row.hosted)
+            for row in self._holding(session_id, cwd)
+        ]
 
     def list(self, session_id: str | None, cwd: str | None) -> tuple[Rule, ...]:
         """Give rules as clients see them: all, or those that hold in a session."""
@@ -68,6 +88,7 @@ class Rules:
                 rule_id=row.rule,
                 decision=row.decision,
                 tool=row.tool,
+                hosted=row.hosted,
                 match=row.match,
                 session_id=row.session,
                 cwd=row.cwd if row.session is None else None,

@@ -28,6 +28,8 @@ from holdfast_protocol.view import Settings
 class RunFactory:
     """The daemon's means for runs, and how many runs there are.
 
+    `hidden` are the daemon's own directories, which no tool touches.
+
     Attributes:
         draining: no run is started any more.
         active: runs that were started and have not ended.
@@ -41,6 +43,7 @@ class RunFactory:
         executor: Executor,
         hooks: Hooks,
         limits: SessionLimits,
+        hidden: tuple[str, ...] = (),
     ) -> None:
         self.catalogue = catalogue
         self.agents = agents
@@ -51,6 +54,7 @@ class RunFactory:
         self._executor = executor
         self._hooks = hooks
         self._limits = limits
+        self._hidden = hidden
 
     def started(self) -> None:
         """Count a run that starts."""
@@ -136,6 +140,7 @@ class RunFactory:
             session_id=log.session_id,
             cwd=settings.cwd,
             roots=(settings.cwd, *settings.roots),
+            hidden=self._hidden,
             env=env,
             hosted=hosted.tools,
             sandboxed=settings.sandbox.kind != "none",

@@ -35,6 +35,23 @@ class RunLog:
         self._check()
         await self._journal.emit(self._log, event_type(run_id=self.run_id, **fields))
 
+    async def room(self) -> None:
+        """Wait until the session may take more.
+
+        Raises:
+            StorageUnavailable: as `emit`.
+        """
+        await self._log.wait_for_space(self._journal.limits.uncommitted_bytes_max)
+        self._check()
+
+    def emit_nowait(self, event_type: type[events.Event], /, **fields: Any) -> None:
+        """Append an event soon, behind `room`: whoever has to look again after waiting.
+
+        Raises:
+            StorageUnavailable, TooLarge: as `emit`.
+        """
+        self._journal.emit_nowait(self._log, event_type(run_id=self.run_id, **fields))
+
     async def commit(self, *group: events.Event) -> int:
         """Append events together; returns after the sync.
 

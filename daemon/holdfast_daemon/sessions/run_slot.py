@@ -83,7 +83,7 @@ class RunSlot:
         """
         driver = self._driver
         if driver is None or self._over:
-            if run_id is not None or not admitting:
+            if run_id is not None or tool_call_id is not None or not admitting:
                 return SessionCancelResult(cancelled=False)
             self._cancel_next = (by, admitting)
             return SessionCancelResult(cancelled=True)

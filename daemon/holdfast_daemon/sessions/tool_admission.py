@@ -97,8 +97,11 @@ class ToolAdmission:
         return prepared
 
     def _seen(self, call: Call, prepared: PreparedCall) -> GateCall:
-        hosted = call.tool in self._workspace.hosted
-        return GateCall(call.tool, prepared.kind, _match(prepared), hosted=hosted)
+        hosted = self._is_hosted(call)
+        return GateCall(call.tool, prepared.kind, _match(prepared, hosted=hosted), hosted=hosted)
+
+    def _is_hosted(self, call: Call) -> bool:
+        return call.tool in self._workspace.hosted
 
     def _verdict(self, seen: GateCall) -> Verdict:
         rules = self._consent.standing_rules()
@@ -114,6 +117,7 @@ class ToolAdmission:
             detail={
                 "tool": call.tool,
                 "kind": prepared.kind,
+                "hosted": seen.hosted,
                 "input": prepared.raw_input,
                 "locations": prepared.locations,
                 "match": seen.match,
@@ -127,7 +131,8 @@ class ToolAdmission:
         return Asked(request.request_id)
 
     def _binding(self, call: Call, tool_input: Json) -> str:
-        return binding_of(self._workspace.session_id, self._run_id, call.tool, tool_input)
+        session_id, hosted = self._workspace.session_id, self._is_hosted(call)
+        return binding_of(session_id, self._run_id, call.tool, tool_input, hosted=hosted)
 
     def _look_again(self, call: Call, request: events.RequestOpened) -> PreparedCall | ErrorInfo:
         """Give what was asked about as it can run now: its tool may be gone, a new mode may refuse it."""
@@ -146,10 +151,15 @@ def _request_id(call: Call) -> str:
     return f"{call.tool_call_id}-q"
 
 
-def _match(prepared: PreparedCall) -> str | None:
-    """Give what a rule about this call names: the exact command; other tools are covered whole."""
+def _match(prepared: PreparedCall, *, hosted: bool) -> str | None:
+    """Give what a rule about this call names: the exact command, or input of a hosted tool that executes.
+
+    A tool that does not execute is covered whole.
+    """
     if prepared.kind != "execute":
         return None
     raw = prepared.raw_input
+    if hosted:
+        return msgspec.json.encode(raw, order="deterministic").decode()
     command = raw.get("command") if isinstance(raw, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return command if isinstance(command, str) else msgspec.json.encode(raw).decode()

@@ -43,9 +43,11 @@ class _OpenCall:
         scope: cancels this call alone.
         parts: its output so far.
         asked: the question it waits on, if it does.
+        writing: held while output is put into the log: pieces of one call follow each other.
+        over: its outcome is queued; what it still says is for nobody.
     """
 
-    __slots__ = ("asked", "call", "length", "parts", "scope")
+    __slots__ = ("asked", "call", "length", "over", "parts", "scope", "writing")
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -53,6 +55,8 @@ class _OpenCall:
         self.parts: list[str] = []
         self.length = 0
         self.asked: Asked | None = None
+        self.writing = anyio.Lock()
+        self.over = False
 
 
 class ToolCalls:
@@ -125,6 +129,8 @@ class ToolCalls:
 
     def closing_events(self) -> tuple[events.Event, ...]:
         """Give the ends of calls that were cut with the run."""
+        for call in self._open.values():
+            call.over = True
         ends = tuple(self._failed(call, _CANCELLED) for call in self._open.values())
         self._open.clear()
         return ends
@@ -159,9 +165,10 @@ class ToolCalls:
             if isinstance(allowed, PreparedCall):
                 await self._start(call, allowed)
                 started = time.monotonic()
-                outcome = await self._session_executor.run(allowed, self._context(call))
-                if isinstance(outcome, ToolResult):
-                    outcome = await self._hooks.after(call.call, allowed, outcome)
+                result = await self._session_executor.run(allowed, self._context(call))
+                if isinstance(result, ToolResult):  # Until the hooks have seen it, it is nobody's.
+                    result = await self._hooks.after(call.call, allowed, result)
+                outcome = result
             else:
                 outcome = allowed
         if call.scope.cancelled_caught and call.asked is not None:
@@ -192,21 +199,32 @@ class ToolCalls:
             tool_call_id=call.call.tool_call_id,
             cwd=self._workspace.cwd,
             roots=self._workspace.roots,
+            hidden=self._workspace.hidden,
             env=self._workspace.env,
             output=lambda text: self._output(call, text),
         )
 
     async def _output(self, call: _OpenCall, text: str) -> None:
+        async with call.writing:
+            if not call.over:
+                await self._write(call, text)
+
+    async def _write(self, call: _OpenCall, text: str) -> None:
         text = self._redactor.feed(call.call.tool_call_id, text)
         for start in range(0, len(text), _PIECE_CHARACTERS_MAX):
             piece = text[start : start + _PIECE_CHARACTERS_MAX]
-            await self._log.emit(
+            await self._log.room()
+            if call.over:  # The run was cut meanwhile; its end may be in the log.
+                return
+            self._log.emit_nowait(
                 events.ToolOutput, tool_call_id=call.call.tool_call_id, offset=call.length, text=piece
             )
             call.parts.append(piece)
             call.length += len(piece)
 
     async def _end(self, call: _OpenCall, *outcome: events.Event) -> None:
+        async with call.writing:
+            call.over = True
         self._open.pop(call.call.tool_call_id, None)  # From here on the outcome is queued.
         await self._log.commit(*outcome)
 

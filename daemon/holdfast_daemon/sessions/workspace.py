@@ -14,6 +14,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
         session_id: the session's.
         cwd: its directory, absolute.
         roots: the directories tools may touch; the first is `cwd`.
+        hidden: the daemon's own directories, which no tool touches.
         env: its environment.
         hosted: tools that clients run for it; changes as they come and go.
         sandboxed: whether commands are confined.
@@ -22,6 +23,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str
     cwd: str
     roots: tuple[str, ...]
+    hidden: tuple[str, ...]
     env: Mapping[str, str]
     hosted: Mapping[str, Tool]
     sandboxed: bool

@@ -21,6 +21,7 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
         tool_call_id: the call's.
         cwd: the session's directory, absolute.
         roots: the directories tools may touch; the first is `cwd`.
+        hidden: directories that tools never touch, wherever they are: the daemon's own.
         env: the session's allow-listed environment; child processes get this and nothing else.
         output: give a piece of output as it comes; may wait for the disk, never for a subscriber. Pieces
             past the executor's cap are counted and dropped.
@@ -32,6 +33,7 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     roots: tuple[str, ...]
     env: Mapping[str, str]
     output: Callable[[str], Awaitable[None]]
+    hidden: tuple[str, ...] = ()
     seen: SeenFiles = msgspec.field(default_factory=lambda: SeenFiles(files_max=1))
 
 

@@ -22,6 +22,7 @@ from holdfast_protocol.events import Diff
 
 _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_ANY_WRITE: Final = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _PERMISSIONS: Final = 0o777  # Set-id bits are not kept: new content has not earned them.
 
 
@@ -46,7 +47,7 @@ def place_of(path: str, context: ToolContext, *, make_parents: bool = False) -> 
             `invalid_input`, `tool_failed`; also for an OSError raised inside the block.
     """
     check_path(path)
-    paths = ConfinedPaths(context.cwd, context.roots)
+    paths = ConfinedPaths(context.cwd, context.roots, context.hidden)
     try:
         with paths.place(path, make_parents=make_parents) as place:
             yield place
@@ -63,7 +64,8 @@ def read_existing(place: Place, path: str, bytes_max: int) -> Existing | None:
         bytes_max: a larger one is not read.
 
     Raises:
-        ToolFailure: kinds `symlink`, `hard_link`, `not_text` for what is no regular file.
+        ToolFailure: kinds `symlink`, `hard_link`, `forbidden` for what is read-only, `not_text` for what is
+            no regular file.
         OSError: it cannot be read.
     """
     descriptor = _open_existing(place, path)
@@ -72,6 +74,7 @@ def read_existing(place: Place, path: str, bytes_max: int) -> Existing | None:
     try:
         found = os.fstat(descriptor)
         _check_replaceable(found, path)
+        _check_writable(place, path, found)
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(bytes_max + 1)
     finally:
@@ -161,6 +164,12 @@ def _check_replaceable(found: os.stat_result, path: str) -> None:
     if found.st_nlink > 1:
         message = f"{path} is one of {found.st_nlink} hard links to a file; the others would not change"
         raise ToolFailure(message, kind="hard_link")
+
+
+def _check_writable(place: Place, path: str, found: os.stat_result) -> None:
+    """Refuse what its owner made read-only: a rename would replace it all the same."""
+    if not found.st_mode & _ANY_WRITE or not os.access(place.name, os.W_OK, dir_fd=place.directory):
+        raise ToolFailure(f"{path} is read-only", kind="forbidden")
 
 
 def _symlink_message(place: Place, path: str) -> str:

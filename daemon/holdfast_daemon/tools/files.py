@@ -81,7 +81,7 @@ def _read(tool_input: ReadInput, context: ToolContext) -> tuple[LineRange, str]:
     path = tool_input.path
     check_path(path)
     try:
-        with _open(path, ConfinedPaths(context.cwd, context.roots)) as file:
+        with _open(path, ConfinedPaths(context.cwd, context.roots, context.hidden)) as file:
             mark = mark_of(os.fstat(file.fileno()))
             lines = read_line_range(
                 file,

@@ -115,7 +115,9 @@ class Search:
     def _open(self) -> int:
         path = self._asked["path"]
         try:
-            return ConfinedPaths(self._asked["cwd"], tuple(self._asked["roots"])).open_for_reading(path)
+            asked = self._asked
+            paths = ConfinedPaths(asked["cwd"], tuple(asked["roots"]), tuple(asked["hidden"]))
+            return paths.open_for_reading(path)
         except OutsideRoots as error:  # A moment ago it was not.
             raise Failure("outside_roots", f"{path} is outside the session's directories") from error
         except OSError as error:
@@ -127,6 +129,7 @@ class Search:
         walk = Walk(
             start,
             entries_max=entries_max,
+            hidden=tuple(self._asked["hidden"]),
             enter=lambda parts: glob is None or glob.enters(parts),
             check=lambda: None,
         )

@@ -170,6 +170,7 @@ def _listing(
         walk = Walk(
             start,
             entries_max=limits.walked_entries_max,
+            hidden=context.hidden,
             enter=enter,
             check=anyio.from_thread.check_cancelled,
         )
@@ -195,7 +196,7 @@ def open_directory(path: str, context: ToolContext) -> Generator[int]:
     """
     check_path(path)
     try:
-        descriptor = ConfinedPaths(context.cwd, context.roots).open_for_reading(path)
+        descriptor = ConfinedPaths(context.cwd, context.roots, context.hidden).open_for_reading(path)
     except (OSError, OutsideRoots) as error:
         raise path_failure(path, error) from error
     try:

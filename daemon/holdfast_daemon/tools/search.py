@@ -140,6 +140,7 @@ class GrepTool:
             **msgspec.structs.asdict(tool_input),
             "cwd": context.cwd,
             "roots": context.roots,
+            "hidden": context.hidden,
             "walked_entries_max": self._limits.walked_entries_max,
             "matches_max": self._limits.matches_max,
             "searched_file_bytes_max": self._limits.searched_file_bytes_max,
@@ -167,7 +168,7 @@ def _check_there(path: str, context: ToolContext) -> None:
     """Say in a tool's words why a path cannot be searched; the process opens it anew."""
     check_path(path)
     try:
-        os.close(ConfinedPaths(context.cwd, context.roots).open_for_reading(path))
+        os.close(ConfinedPaths(context.cwd, context.roots, context.hidden).open_for_reading(path))
     except (OSError, OutsideRoots) as error:
         raise path_failure(path, error) from error
 

@@ -95,8 +95,8 @@ class ShellTool:
 def _shell_argv() -> tuple[str, ...]:
     for path in _SHELLS:
         if os.access(path, os.X_OK):
-            return (path, "--noprofile", "--norc", "-c")
-    return ("/bin/sh", "-c")
+            return (path, "--noprofile", "--norc", "-c", "--")
+    return ("/bin/sh", "-c", "--")
 
 
 def _report(exit_code: int, shown: Excerpt) -> str:

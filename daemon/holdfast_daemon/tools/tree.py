@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, NamedTuple
 
-from holdfast_daemon.execution.confined_paths import OutsideRoots, open_by_components
+from holdfast_daemon.execution.confined_paths import OutsideRoots, identity, ids_of, open_by_components
 
 SKIPPED: Final = frozenset({".git", ".hg", ".svn", ".venv", "__pycache__", "node_modules"})
 """Directories that no walk enters unless it begins there: not the project's own text, and large."""
@@ -31,6 +31,7 @@ class Walk:
     Args:
         start: the directory's descriptor, which stays the caller's; open it for reading.
         entries_max: the most entries looked at.
+        hidden: absolute directories that are not entered; see `ConfinedPaths`.
         enter: whether to enter a directory with these parts; those of `SKIPPED` are never entered.
         check: called now and then; raises to stop.
 
@@ -44,12 +45,14 @@ class Walk:
         start: int,
         *,
         entries_max: int,
+        hidden: tuple[str, ...] = (),
         enter: Callable[[tuple[str, ...]], bool],
         check: Callable[[], None],
     ) -> None:
         self.cut = False
         self.unread = 0
         self._start = start
+        self._hidden_ids = ids_of(hidden)
         self._room = entries_max
         self._enter = enter
         self._check = check
@@ -72,7 +75,7 @@ class Walk:
             self.unread += 1
             return []
         try:
-            children = self._scan(directory, parts)
+            children = [] if identity(directory) in self._hidden_ids else self._scan(directory, parts)
         finally:
             os.close(directory)
         children.sort(reverse=True)

@@ -63,6 +63,7 @@ class Rule(WireStruct, frozen=True, kw_only=True):
 
     Attributes:
         tool: the tool it is about.
+        hosted: the tool is one that a client runs; the daemon's own of that name is not meant.
         match: the exact command or input it covers; None: every call of the tool.
         session_id: the session it holds in; None: every session of the directory `cwd`.
     """
@@ -71,6 +72,7 @@ class Rule(WireStruct, frozen=True, kw_only=True):
     decision: Literal["allow", "deny"]
     tool: str
     by: str
+    hosted: bool = False
     created_at: int
     match: str | None = None
     session_id: str | None = None

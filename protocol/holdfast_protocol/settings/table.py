@@ -130,6 +130,14 @@ DAEMON_KEYS: Final = (
         variable="HOLDFAST_NET_MESSAGE_BYTES_MAX",
     ),
     Key(
+        name="net.fragments_max",
+        kind="integer",
+        default=8192,
+        minimum=1,
+        maximum=1099511627776,
+        variable="HOLDFAST_NET_FRAGMENTS_MAX",
+    ),
+    Key(
         name="net.handshake_timeout_s",
         kind="number",
         default=5.0,
@@ -511,6 +519,14 @@ DAEMON_KEYS: Final = (
         minimum=1,
         maximum=1099511627776,
         variable="HOLDFAST_EXECUTION_CALLS_MAX",
+    ),
+    Key(
+        name="execution.hooks_max",
+        kind="integer",
+        default=16,
+        minimum=1,
+        maximum=1099511627776,
+        variable="HOLDFAST_EXECUTION_HOOKS_MAX",
     ),
     Key(
         name="execution.file_bytes_max",

@@ -19,17 +19,22 @@ from anyio.abc import TaskGroup
 from holdfast_client.aio.caller import Caller
 from holdfast_client.aio.event_stream import Follow
 from holdfast_client.aio.event_tree import EventTree
+from holdfast_client.aio.foreign_code import foreign_code
 from holdfast_client.aio.rpc import Rpc
 from holdfast_client.errors import ClientError, ConnectionLost, LogChanged, NoAnswer
 from holdfast_protocol import events
 from holdfast_protocol.capabilities import RequestKind
-from holdfast_protocol.errors import NotFound, RpcError
+from holdfast_protocol.errors import InvalidParams, NotFound, RpcError
 from holdfast_protocol.events import RequestOpened
 from holdfast_protocol.methods.request import Scope
 
 _logger = logging.getLogger(__name__)
 
 DIALOGS_MAX: Final = 64
+
+_TRIES_MAX: Final = 5
+_RETRY_MS: Final = 200
+
 """Dialogs open at once; further requests wait for one to close."""
 
 _TYPES: Final = (
@@ -214,7 +219,8 @@ class Attendance:
         try:
             with scope:
                 async with self._places:
-                    reply = await _call(answerer, ask)
+                    with foreign_code():
+                        reply = await _call(answerer, ask)
                 if reply is not None:
                     await self._respond(ask, Answer(outcome=reply) if isinstance(reply, str) else reply)
         finally:
@@ -222,6 +228,7 @@ class Attendance:
 
     async def _respond(self, ask: Ask, answer: Answer) -> None:
         """Give the answer, over as many connections as it takes; one that comes too late changes nothing."""
+        tries = _TRIES_MAX
         while True:
             try:
                 result = await self._rpc.request_respond(
@@ -233,8 +240,14 @@ class Attendance:
                 )
             except (ConnectionLost, NoAnswer):
                 await self._caller.wait_connected()
-            except NotFound:
-                return
+            except InvalidParams:  # The program's own mistake.
+                raise
+            except RpcError as refused:
+                if not refused.data.retryable or not tries:
+                    _logger.warning("request %s could not be answered: %s", ask.request.request_id, refused)
+                    return
+                tries -= 1
+                await anyio.sleep((refused.data.retry_after_ms or _RETRY_MS) / 1000)
             else:
                 if not result.accepted:
                     _logger.info("request %s was answered by %s", ask.request.request_id, result.by)

@@ -88,6 +88,8 @@ class Client:
             return None
         finally:
             self._parts = None
+            for stream in self._streams:
+                stream.close()
             with anyio.CancelScope(shield=True):
                 await self._keeper.aclose()
 

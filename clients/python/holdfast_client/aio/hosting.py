@@ -16,6 +16,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from holdfast_client.aio.caller import Caller
+from holdfast_client.aio.foreign_code import foreign_code
 from holdfast_client.aio.rpc import Rpc, decode_result
 from holdfast_client.core.back_off import BackOff
 from holdfast_client.core.hosted import Function, HostedFunction, Tool, content_of
@@ -65,7 +66,7 @@ class Hosting:
         self._caller = caller
         self._rpc = rpc
         self._tasks = tasks
-        self._sessions: dict[str, dict[str, HostedFunction]] = {}
+        self._sessions: dict[str, dict[str, HostedFunction]] = {}  # Those that were ever hosted for.
         self._running: dict[_Key, anyio.CancelScope] = {}
         self._places = anyio.CapacityLimiter(CALLS_MAX)
         self._threads = anyio.CapacityLimiter(CALLS_MAX)
@@ -84,25 +85,27 @@ class Hosting:
         """
         functions = {name: HostedFunction(name, tool) for name, tool in tools.items()}
         params = _registration(session_id, functions)
-        before = self._sessions.pop(session_id, None)
-        if functions:
-            self._sessions[session_id] = functions
+        before = self._sessions.get(session_id)
+        self._sessions[session_id] = functions
         try:
             return (await self._rpc.perform("tool/register", params, ToolRegisterResult)).registered
         except RpcError:
-            self._sessions.pop(session_id, None)
-            if before is not None:
+            if before is None:
+                del self._sessions[session_id]
+            else:
                 self._sessions[session_id] = before
             raise
 
     async def restore(self, number: int) -> None:
         """Register everything on a new connection. Never raises: a session that is gone has no tools."""
         for session_id, functions in list(self._sessions.items()):
+            if not functions:
+                continue
             try:
                 await self._register_again(_registration(session_id, functions), number)
             except RpcError as error:
                 _logger.warning("the tools of session %s are not hosted any more: %s", session_id, error)
-                self._sessions.pop(session_id, None)
+                self._sessions[session_id] = {}
             except ClientError:
                 return  # The connection is gone; the next one restores.
 
@@ -112,8 +115,10 @@ class Hosting:
             scope.cancel()
 
     def take_call(self, params: msgspec.Raw) -> None:
-        """Take a `tool/call`."""
+        """Take a `tool/call`; one of a tool that the program registered by itself is the program's."""
         call = _call_decoder.decode(params)
+        if call.session_id not in self._sessions:
+            return
         key = (call.session_id, call.tool_call_id)
         running = self._running.get(key)
         if call.cancelled:
@@ -154,7 +159,8 @@ class Hosting:
         if function is None:
             return _failed(call, f"This client does not host {call.tool}.")
         try:
-            result = await self._call(function, function.bind(call.input), call, number)
+            with foreign_code():
+                result = await self._call(function, function.bind(call.input), call, number)
         except Exception as error:
             _logger.info("tool %s failed", call.tool, exc_info=error)
             return _failed(call, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)

@@ -48,7 +48,7 @@ class Notified:
 
 
 class NotificationStream:
-    """Notifications from its making on. Iterate it; one task at a time. It never ends by itself.
+    """Notifications from its making on. Iterate it; one task at a time. It ends with its client.
 
     Raises, when iterated:
         NotificationsLost: they came faster than they were taken; iterating on goes on.

@@ -2,14 +2,15 @@
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, wait
 from typing import Any, Generic, Self, TypeVar
 
-import anyio
 from anyio.from_thread import BlockingPortal
 
 from holdfast_client.blocking.twin import Twin, wait_for
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Pieces(Twin, Generic[T]):
@@ -20,6 +21,7 @@ class Pieces(Twin, Generic[T]):
         # What was fetched and not given. The thread of the original puts it here, so that an interrupted
         # wait loses nothing.
         self._ready: deque[T] = deque()
+        self._fetching: Future[int] | None = None  # Outlives a wait that was not long enough for it.
 
     def __iter__(self) -> Self:
         return self
@@ -34,15 +36,37 @@ class Pieces(Twin, Generic[T]):
         """Wait for the next one; None at the end.
 
         Raises:
-            TimeoutError: none came within `timeout_s`; nothing is lost by that.
+            TimeoutError: none came within `timeout_s`; nothing is lost by that, nor has to begin again.
         """
-        if not self._ready:
-            wait_for(self.portal, self._fetch, timeout_s)
+        while not self._ready and self._wait(timeout_s):
+            pass  # What was fetched meanwhile has been given.
         return self._ready.popleft() if self._ready else None
 
-    async def _fetch(self, timeout_s: float | None) -> None:
-        with anyio.fail_after(timeout_s):
-            self._ready.extend(await self.original.receive_some())
+    def _wait(self, timeout_s: float | None) -> int:
+        """Wait for what is being fetched; give how much it was, none at the end."""
+        fetching = self._fetching or self.portal.start_task_soon(self._fetch)
+        self._fetching = fetching
+        try:
+            wait((fetching,), timeout_s)
+        except BaseException:  # Ctrl-C.
+            fetching.cancel()
+            self._fetching = None
+            raise
+        if not fetching.done():
+            raise TimeoutError(f"Nothing came within {timeout_s} s.")
+        self._fetching = None
+        return fetching.result()
+
+    async def _fetch(self) -> int:
+        pieces = await self.original.receive_some()
+        self._ready.extend(pieces)
+        return len(pieces)
+
+    def _look(self, read: Callable[[], R]) -> R:
+        """Read what belongs to the thread of the original, which may be fetching."""
+        if self._fetching is None or self._fetching.done():
+            return read()
+        return self.portal.call(read)
 
 
 def each(portal: BlockingPortal, make: Callable[[], AsyncIterator[T]]) -> Iterator[T]:

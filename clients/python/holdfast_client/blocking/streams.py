@@ -33,7 +33,7 @@ class EventStream(Pieces[AnyEvent]):
     @property
     def cursor(self) -> int:
         """The last seq that needs not be given again; begin here the next time."""
-        return self._ready[0].seq - 1 if self._ready else self.original.cursor
+        return self._look(lambda: self._ready[0].seq - 1 if self._ready else self.original.cursor)
 
     @property
     def epoch(self) -> str | None:
@@ -47,8 +47,8 @@ class EventStream(Pieces[AnyEvent]):
 
     def close(self) -> None:
         """Let go of the session. Not closing does no harm."""
-        self._ready.clear()
         self.portal.call(self.original.close)
+        self._ready.clear()
 
 
 class EventTree(Pieces[TreeEvent]):
@@ -67,8 +67,8 @@ class EventTree(Pieces[TreeEvent]):
 
     def close(self) -> None:
         """Let go of all sessions."""
-        self._ready.clear()
         self.portal.call(self.original.close)
+        self._ready.clear()
 
 
 class Run(Pieces[AnyEvent]):

@@ -11,7 +11,7 @@ nature (`session/wait`) get at most half of the places, so that they cannot hold
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -265,19 +265,22 @@ class Calls:
         self._notifications.clear()
         if self._connection is None:
             return frames
-        held: list[Call] = []
-        while self._now:
-            call = self._now.popleft()
-            if self._usable or call.early:
-                frames += self._send(call, None)
-            else:
-                held.append(call)
-        self._now.extend(held)
+        # In the order in which they were made, urgent ones too: who prompts and cancels in one breath means
+        # that prompt. Overtaken are only calls that have no place.
+        while ready := sorted(self._take_ready(), key=lambda item: item[0].serial):
+            for call, lane in ready:  # One that is too large to be sent leaves its place to another.
+                frames += self._send(call, lane)
+        return frames
+
+    def _take_ready(self) -> Iterator[tuple[Call, _Lane | None]]:
+        """Take the calls that may be sent now, and whose place each has; urgent ones need none."""
+        for call in [call for call in self._now if self._usable or call.early]:
+            self._now.remove(call)
+            yield call, None
         if self._usable:
             for lane in (self._short, self._long):
                 while (call := lane.take()) is not None:
-                    frames += self._send(call, lane)
-        return frames
+                    yield call, lane
 
     def receive(self, response: Response) -> None:
         """Take the daemon's answer to a call."""

@@ -15,7 +15,7 @@ from holdfast_protocol.methods.prompt import SessionPromptParams
 
 P = TypeVar("P", bound=msgspec.Struct)
 
-_SAME_TWICE: Final = frozenset({"daemon/drain", "rule/remove", "token/list", "token/revoke", "tool/register"})
+_SAME_TWICE: Final = frozenset({"rule/remove", "token/list", "token/revoke", "tool/register"})
 
 _OWN_KEYS: Final = {
     "session/create": "session_id",

@@ -65,7 +65,7 @@ class Dashboard:
         """Give the lines above the input line: the end of what grows, then what a person must see."""
         now = time.time_ns() // 1_000_000
         view = self._state.view
-        activity = status.activity_line(self._activity(now), self._glyphs)
+        activity = status.activity_line(self._activity(now), self._glyphs, width)
         sections = [
             self._question(width),
             status.queue_lines(view.queue.values(), self._glyphs, held=view.held),

@@ -68,8 +68,8 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
-def activity_line(activity: Activity, glyphs: Glyphs) -> Fragments:
-    """Give the line above the input line; empty if there is nothing to say."""
+def activity_line(activity: Activity, glyphs: Glyphs, width: int) -> Fragments:
+    """Give the line above the input line; empty if there is nothing to say. Keys are named where they fit."""
     spin = glyphs.spinner[activity.for_ms * SPINS_PER_S // 1000 % len(glyphs.spinner)]
     if not activity.connected:
         return [
@@ -79,8 +79,9 @@ def activity_line(activity: Activity, glyphs: Glyphs) -> Fragments:
     if activity.doing:
         word = "cancelling" if activity.cancelling else activity.doing
         keys = activity.hint or "Ctrl-C cancels"
-        time = elapsed(activity.for_ms)
-        return [("class:spinner", f"{spin} "), ("", word), ("class:dim", f"  {time}  {keys}")]
+        line = [("class:spinner", f"{spin} "), ("", word), ("class:dim", f"  {elapsed(activity.for_ms)}")]
+        room = width - sum(cell_len(text) for _, text in line)
+        return [*line, ("class:dim", f"  {keys}")] if cell_len(keys) + 2 <= room else line
     return [("class:dim", activity.hint)] if activity.hint else []
 
 

@@ -42,6 +42,7 @@ _THOUGHT_CHARS_MAX: Final = 64 * 1024
 
 _LIVE_THOUGHT_CHARS: Final = 2000
 
+_TOOL_CHARS_MAX: Final = 40
 _TODO: Final = "todo"
 
 
@@ -127,7 +128,7 @@ class Transcript:
     def doing(self) -> str:
         """Say what the run does now, in a word or two."""
         if self._calls:
-            return one_line(next(iter(self._calls.values())).title, 40)
+            return "running " + one_line(next(iter(self._calls.values())).tool, _TOOL_CHARS_MAX)
         for block in self._blocks.values():
             if block.kind == "tool_input":
                 return f"writing {block.tool}" if block.tool else "writing a call"
