@@ -105,6 +105,33 @@ def test_an_open_request_is_waiting_until_it_is_answered() -> None:
     assert (outcome.status, outcome.exit_code) == ("detached", 130)
 
 
+def test_until_our_run_starts_what_the_run_before_it_asks_is_what_we_wait_for() -> None:
+    outcome = Outcome("p1")
+    opened = events.RequestOpened(request_id="q0", kind="permission", title="Run ls?", detail={}, options=())
+
+    assert outcome.fold(wire_form(opened, run_id="r0")) is False
+    assert (outcome.status, outcome.exit_code) == ("waiting", 5)
+
+    outcome.fold(started())
+    outcome.fold(wire_form(opened, run_id="r0"))
+
+    assert (outcome.status, outcome.waits_for) == ("detached", {})
+
+
+def test_waiting_at_a_limit_alone_is_being_paused() -> None:
+    outcome = Outcome("p1")
+    outcome.fold(started())
+    for request_id, detail in (("q1", {"question": "budget"}), ("q2", {"tool": "write"})):
+        opened = events.RequestOpened(
+            request_id=request_id, kind="question", title="Go on?", detail=detail, options=()
+        )
+        outcome.fold(wire_form(opened, run_id=MINE))
+        if request_id == "q1":
+            assert (outcome.status, outcome.exit_code) == ("paused", 3)
+
+    assert (outcome.status, outcome.exit_code) == ("waiting", 5)
+
+
 def test_a_run_paused_at_a_limit_has_the_limit_s_code_until_it_goes_on() -> None:
     outcome = Outcome("p1")
     outcome.fold(started())

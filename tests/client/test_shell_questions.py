@@ -70,6 +70,17 @@ def test_a_request_is_named_by_itself_or_by_its_session(home: Home, name: str) -
     assert open_requests(home) == []
 
 
+def test_what_the_list_shows_tells_requests_of_two_sessions_apart(home: Home) -> None:
+    """A request's own id does not: each session counts for itself."""
+    one, other = ask(home), ask(home)
+    listed = [line.split()[0] for line in home.run("approvals").stdout.splitlines()[1:]]
+    mine = next(name for name in listed if name.startswith(one[:8]))
+
+    assert len({name.partition("/")[2] for name in listed}) == 1
+    assert home.run("approve", mine).returncode == 0
+    assert [item["sessionId"] for item in open_requests(home)] == [other]
+
+
 def test_a_name_that_means_two_requests_answers_neither(home: Home) -> None:
     session_id = ask(home, TWO_QUESTIONS)
     labels = [f"{session_id}/{item['request']['requestId']}" for item in open_requests(home)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shell_world import Home
+from shell_world import Home, Peer, ScriptedDaemon
 
 HANG = "script:\n  - text: I wait.\n    hang: true\n"
 
@@ -137,6 +137,21 @@ def test_an_export_is_a_header_and_every_event(home: Home) -> None:
     assert json.loads(header)["format"] == "holdfast-export"
     assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
     assert [json.loads(line)["type"] for line in lines][-1] == "run_completed"
+
+
+def test_an_export_of_many_pages_has_them_all(home: Home) -> None:
+    asked = []
+
+    def pages(peer: Peer) -> None:
+        peer.shake_hands()
+        peer.answer({"sessions": [{"sessionId": "s1"}]})
+        for page in ({"lines": ["header", "1"], "next": 1}, {"lines": ["2"], "next": 2}, {"lines": ["3"]}):
+            asked.append(peer.answer(page)["params"]["after"])
+
+    with ScriptedDaemon(home, pages):
+        assert home.run("export", "s1").stdout == "header\n1\n2\n3\n"
+
+    assert asked == [0, 1, 2]
 
 
 def test_an_exported_file_is_whole_and_private(home: Home) -> None:

@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
+from holdfast_client import terminal
 from holdfast_client.shell import interactive
+from holdfast_client.shell.exit_codes import NO_SESSION, CommandFailed
+from holdfast_protocol.errors import NotFound
 
 
 class Stream:
@@ -45,6 +48,15 @@ def test_without_its_libraries_there_is_none(monkeypatch):
     monkeypatch.setitem(sys.modules, "prompt_toolkit", None)
     monkeypatch.setitem(sys.modules, "prompt_toolkit.input", None)
     assert interactive.find({"TERM": "xterm"}) is None
+
+
+def test_failures_of_tasks_are_told_as_the_shell_tells_them_but_bugs_are_not_hidden():
+    refused = NotFound("No such session.", resource="session", id="s")
+    told = terminal._first(ExceptionGroup("tasks", [ExceptionGroup("inner", [refused])]))
+    assert isinstance(told, CommandFailed)
+    assert (told.message, told.exit_code) == ("No such session.", NO_SESSION)
+    both = ExceptionGroup("tasks", [refused, ZeroDivisionError()])
+    assert terminal._first(both) is both
 
 
 def test_the_shell_and_the_libraries_come_without_it():

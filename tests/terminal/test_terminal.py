@@ -203,6 +203,22 @@ def test_prompts_wait_steer_and_interrupt_while_it_works(people: People) -> None
         terminal.see("cancelled by you", "> say instead", "\ninstead")
 
 
+def test_a_run_that_failed_is_taken_up_and_the_queue_waits_for_that(people: People) -> None:
+    script = """\
+script:
+  - text: {value: "tick tock ", repeat: 6, delta_chars: 5, delay_ms: 50}
+    error: {kind: refused, message: Not today.}
+"""
+    with Terminal(people, people.directory()) as terminal:
+        terminal.see(READY)
+        terminal.paste(script)
+        terminal.see("tick tock")
+        terminal.enter("say queued")
+        terminal.see("error: Not today.", "✗ failed", "Queue (1, held, /continue goes on)")
+        terminal.enter("/continue")
+        terminal.see("the run is taken up again", "> say queued", "\nqueued\n")
+
+
 def test_commands_tell_about_the_session(people: People) -> None:
     with Terminal(people, people.directory()) as terminal:
         terminal.see(READY)
@@ -282,6 +298,26 @@ def test_a_daemon_that_dies_is_waited_for_and_the_rest_is_seen(people: People) -
         terminal.enter("say after")
         terminal.see("\nafter\n")
         terminal.see_that(lambda screen: "reconnecting" not in screen)
+
+
+def test_a_prompt_to_a_daemon_that_was_stopped_starts_one(people: People) -> None:
+    with Terminal(people, people.directory()) as terminal:
+        terminal.see(READY)
+        assert people.run("stop").returncode == 0
+        terminal.see("reconnecting")
+        terminal.enter("say welcome back")
+        terminal.see("1 to be sent")
+        terminal.see("> say welcome back", "\nwelcome back\n", "completed after")
+
+
+def test_a_session_that_is_deleted_ends_the_visit(people: People) -> None:
+    cwd = people.directory()
+    made = json.loads(people.run("run", "--format", "json", "say before", cwd=cwd).stdout)
+    with Terminal(people, cwd, "holdfast attach") as terminal:
+        terminal.see("> say before", READY)
+        people.run("rm", "--force", made["sessionId"])
+        terminal.see_that(lambda screen: "EXIT 0" in screen and "session ended" in screen, "the end")
+        assert "Come back" not in terminal.screen()
 
 
 def test_it_fits_80_columns_and_30_lines_and_leaves_a_clean_scrollback(people: People) -> None:

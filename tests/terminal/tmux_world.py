@@ -1,6 +1,7 @@
 """A person at a terminal: a tmux of the test's own, whose screen is what a terminal would show."""
 
 import os
+import re
 import select
 import subprocess
 import sys
@@ -149,7 +150,7 @@ class Terminal:
         """Wait until the screen is as it should be; give it."""
         deadline = monotonic() + WAIT_S
         while not holds(screen := self.screen()):
-            alive = "\nEXIT " not in screen and monotonic() < deadline
+            alive = not re.search(r"^EXIT (?!0$)", screen, re.MULTILINE) and monotonic() < deadline
             assert alive, f"{what} is not shown, but\n{screen}"
             if select.select([self._changes], [], [], _LOOK_AGAIN_S)[0]:
                 os.read(self._changes, 65536)

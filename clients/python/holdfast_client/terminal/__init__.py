@@ -32,6 +32,9 @@ __all__ = ["run"]
 
 NAME: Final = "holdfast attach"
 
+GIVE_UP_S: Final = 5.0
+"""How long a call waits for a lost daemon; a prompt is sent again, which starts one that was stopped."""
+
 HISTORY_FILE: Final = "terminal-history"
 """In the state directory, 0600."""
 
@@ -90,7 +93,7 @@ async def _visit(session_id: str, prompt: str | None, surroundings: Surroundings
     questions = Questions(anyio.current_time)
     try:
         async with aio.connect(
-            "attach", answer=questions.ask, client_id=surroundings.me, name=NAME
+            "attach", answer=questions.ask, client_id=surroundings.me, name=NAME, give_up_s=GIVE_UP_S
         ) as client:
             past = await past_of(client, session_id)
             await client.session(session_id).attend()

@@ -38,6 +38,11 @@ class State(Protocol):
         ...
 
     @property
+    def unsent(self) -> int:
+        """Prompts that no daemon has taken yet."""
+        ...
+
+    @property
     def hint(self) -> str:
         """What a key would do now."""
         ...
@@ -104,4 +109,5 @@ class Dashboard:
             cancelling=run is not None and self._state.cancelling == run.run_id,
             connected=self._is_connected(),
             hint=self._state.hint,
+            unsent=self._state.unsent,
         )

@@ -59,6 +59,7 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True):
         cancelling: it was told to stop.
         connected: the daemon answers.
         hint: what a key would do now, for somebody who just pressed another.
+        unsent: prompts that no daemon has taken yet.
     """
 
     doing: str = ""
@@ -66,15 +67,17 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True):
     cancelling: bool = False
     connected: bool = True
     hint: str = ""
+    unsent: int = 0
 
 
 def activity_line(activity: Activity, glyphs: Glyphs, width: int) -> Fragments:
     """Give the line above the input line; empty if there is nothing to say. Keys are named where they fit."""
     spin = glyphs.spinner[activity.for_ms * SPINS_PER_S // 1000 % len(glyphs.spinner)]
     if not activity.connected:
+        unsent = f"  {activity.unsent} to be sent" if activity.unsent else ""
         return [
             ("class:warning", f"{spin} reconnecting{glyphs.more}"),
-            ("class:dim", "  Ctrl-] leaves"),
+            ("class:dim", f"{unsent}  Ctrl-] leaves"),
         ]
     if activity.doing:
         word = "cancelling" if activity.cancelling else activity.doing

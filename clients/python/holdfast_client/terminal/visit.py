@@ -13,6 +13,7 @@ from prompt_toolkit.completion import ThreadedCompleter
 from prompt_toolkit.input import Input
 
 from holdfast_client.aio import Client, EventStream
+from holdfast_client.aio.rpc import new_id
 from holdfast_client.core.tail import AnyEvent
 from holdfast_client.errors import ClientError, ConnectionLost, NoAnswer
 from holdfast_client.terminal import changes, commands
@@ -39,6 +40,8 @@ from holdfast_protocol.view import View
 TICK_S: Final = 0.1
 ITEMS_AT_ONCE: Final = 40
 """Drawn in one go: some 30 ms."""
+
+SEND_TRIES_MAX: Final = 12
 
 LEAVE: Final = 2
 """Ctrl-C so often in a row leaves."""
@@ -98,6 +101,7 @@ class Visit:
         cost: of the session; None: older runs were not looked at.
         cancelling: the run that was told to stop.
         hint: what a key would do now.
+        unsent: prompts that no daemon has taken yet.
     """
 
     def __init__(
@@ -118,6 +122,7 @@ class Visit:
         self.cost: float | None = 0.0 if past.is_whole else None
         self.cancelling: str | None = None
         self.hint = ""
+        self.unsent = 0
         self._interrupts = 0  # In a row.
         self._was_connected = True
         self._outbox = Outbox(tasks, self._note)
@@ -362,7 +367,20 @@ class Visit:
     # Calls --------------------------------------------------------------------------------------------
 
     async def _send(self, text: str, delivery: Delivery) -> None:
-        await self._session.prompt(text, delivery=delivery)
+        """Send a prompt, once, over as many lost daemons as it takes within reason."""
+        prompt_id = new_id()
+        self.unsent += 1
+        try:
+            for tries_left in reversed(range(SEND_TRIES_MAX)):
+                try:
+                    await self._session.prompt(text, prompt_id=prompt_id, delivery=delivery)
+                except ConnectionLost:
+                    if not tries_left:
+                        raise
+                else:
+                    return
+        finally:
+            self.unsent -= 1
 
     async def _perform(self, line: Line) -> None:
         shown = await self._actions.perform(line)
