@@ -10,11 +10,11 @@ import sys
 import jsonschema_rs
 import msgspec
 import pytest
-from benchmarks.pairs import Pair, Scale, alternate, percentile
-from benchmarks.result import Figure, Machine, Report, Row, Spec, rows
 
 from benchmarks import ROOT, report
 from benchmarks import __main__ as command
+from benchmarks.pairs import Pair, Scale, alternate, percentile
+from benchmarks.result import Figure, Machine, Report, Row, Spec, rows
 
 QUICK = Scale(pairs=1, quick=True)
 

@@ -145,8 +145,8 @@ def test_an_export_of_many_pages_has_them_all(home: Home) -> None:
     def pages(peer: Peer) -> None:
         peer.shake_hands()
         peer.answer({"sessions": [{"sessionId": "s1"}]})
-        for page in ({"lines": ["header", "1"], "next": 1}, {"lines": ["2"], "next": 2}, {"lines": ["3"]}):
-            asked.append(peer.answer(page)["params"]["after"])
+        given = ({"lines": ["header", "1"], "next": 1}, {"lines": ["2"], "next": 2}, {"lines": ["3"]})
+        asked.extend(peer.answer(page)["params"]["after"] for page in given)
 
     with ScriptedDaemon(home, pages):
         assert home.run("export", "s1").stdout == "header\n1\n2\n3\n"

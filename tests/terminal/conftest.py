@@ -1,6 +1,7 @@
 """Terminals of tmux, and a home with one daemon for the tests of a module."""
 
 import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +15,10 @@ from tmux_world import People
 def people() -> Iterator[People]:
     """A home; its daemon is started by the first terminal and stopped at the end."""
     if shutil.which("tmux") is None:
-        pytest.fail("these tests drive the terminal with tmux, which is not installed")
+        reason = "these tests drive the terminal with tmux, which is not installed"
+        if os.environ.get("CI"):  # The gate installs it.
+            pytest.fail(reason)
+        pytest.skip(reason)
     made = People(Path(tempfile.mkdtemp(prefix="hf")))
     try:
         yield made

@@ -76,7 +76,7 @@ def check_origin(origin: str) -> str:
         ValueError: it is no origin: `null`, a path, capitals, a user, a port that goes without saying.
     """
     found = _ORIGIN.fullmatch(origin)
-    if found is None or (found["scheme"], found["port"]) in _DEFAULT_PORTS:
+    if found is None or (found["scheme"], found["port"]) in _DEFAULT_PORTS or int(found["port"] or 0) > 65535:
         raise ValueError(f"no origin as a browser writes it: {origin}")
     return origin
 

@@ -60,6 +60,9 @@ _LISTED: Final = (
 )
 """Events after which a session's row in the list is another."""
 
+_DELTAS: Final = (events.TokenDelta, events.ToolOutput)
+_LISTED_TYPES: Final = frozenset(_LISTED)
+
 _CHECKPOINT_EVENTS: Final = 256
 """The view is stored at a run's end if so many events came since the last time: loading folds the rest."""
 
@@ -233,7 +236,7 @@ class Session:
             _logger.exception("session %s: cannot fold", self.id)
             self._slot.interrupt("internal_error")
         self._hub.publish(self.channel, committed)
-        if any(isinstance(item.event, _LISTED) for item in committed):
+        if any(type(item.event) in _LISTED_TYPES for item in committed):
             self._hub.broadcast_list_change(
                 SessionsChangedParams(change="updated", session_id=self.id, session=self.info())
             )
@@ -249,6 +252,13 @@ class Session:
         self.recover("storage_unavailable")
 
     def _fold(self, event: events.Event) -> None:
+        if isinstance(event, _DELTAS):  # Nearly all events, and they end, list and settle nothing.
+            if event.run_id is not None:
+                self._run_state = next_state(self._run_state, event)
+            self.view.apply(event)
+            if self._history is not None:
+                self._history.apply(event)
+            return
         if event.run_id is not None:
             state = None if isinstance(event, events.RunStarted) else self._run_state
             self._run_state = next_state(state, event)

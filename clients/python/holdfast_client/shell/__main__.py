@@ -1,9 +1,14 @@
 """The command line: which subcommand, and how every way of ending becomes an exit code."""
 
+import os
 import sys
+from typing import Final
 
 from holdfast_client.shell import arguments, commands, exit_codes, streams
 from holdfast_protocol.version import VERSION
+
+_PREFERABLE: Final = frozenset({"model", "mode", "color"})
+"""Options, by stored names, for which the user may have set something else."""
 
 
 def main() -> int:
@@ -50,7 +55,15 @@ def _run(module: str, argv: list[str]) -> int:
     except arguments.HelpWanted:
         print(f"usage: {command.SPEC.usage}", end="")
         return exit_codes.OK
+    if not _PREFERABLE.isdisjoint(command.SPEC.options.values()):
+        parsed = parsed._replace(preferences=_preferences())
     return command.run(parsed)
+
+
+def _preferences() -> dict[str, str]:
+    from holdfast_client.shell import endpoint, settings  # noqa: PLC0415 - few commands heed any
+
+    return settings.preferences(endpoint.locate().file, os.environ)
 
 
 def _fail(failure: exit_codes.CommandFailed) -> int:

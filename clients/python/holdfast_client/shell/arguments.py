@@ -36,11 +36,20 @@ class Spec(NamedTuple):
 
 
 class Arguments(NamedTuple):
-    """What was given. `flags` and `options` go by stored names."""
+    """What was given. `flags` and `options` go by stored names.
+
+    Attributes:
+        preferences: what the user has set for options that were not given; a command asks for those it heeds.
+    """
 
     positionals: list[str]
     flags: set[str]
     options: dict[str, str]
+    preferences: Mapping[str, str] = {}
+
+    def chosen(self, name: str, default: str) -> str:
+        """Give an option, else what the user prefers, else the default."""
+        return self.options.get(name) or self.preferences.get(name) or default
 
     def integer(self, name: str, minimum: int = 0) -> int | None:
         """Give an option that must be a whole number, None if it was not given.

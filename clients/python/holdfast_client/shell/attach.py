@@ -44,7 +44,7 @@ UNANSWERED_MAX: Final = 64
 
 def run(arguments: Arguments) -> int:
     """Stay until the person leaves."""
-    mode = arguments.options.get("color", "auto")
+    mode = arguments.chosen("color", "auto")
     terminal = None if "plain" in arguments.flags else interactive.find(os.environ)
     if terminal is not None:
         return terminal.run(_found(arguments), color=mode)

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from holdfast_client.shell import commands, daemon, prompt_input, reach, sessions, surroundings
 from holdfast_client.shell.arguments import Arguments, Spec
@@ -37,14 +38,14 @@ def run(arguments: Arguments) -> int:
     from holdfast_client.shell import run as one_run  # noqa: PLC0415 - not where a terminal is attached
 
     wanted = "new" if "new" in arguments.flags else "here"
-    return one_run.run(Arguments(arguments.positionals, {wanted}, arguments.options))
+    return one_run.run(Arguments(arguments.positionals, {wanted}, arguments.options, arguments.preferences))
 
 
 def _attach(arguments: Arguments) -> int:
     from holdfast_client.shell import attach, interactive  # noqa: PLC0415 - not where a prompt is run
 
     wire = reach.started().wire
-    session_id = _session(wire, new="new" in arguments.flags)
+    session_id = _session(wire, arguments.preferences, new="new" in arguments.flags)
     prompt = prompt_input.sendable(" ".join(arguments.positionals))
     terminal = interactive.find(os.environ)
     if terminal is None and prompt:
@@ -54,18 +55,14 @@ def _attach(arguments: Arguments) -> int:
         )
     wire.close()
     if terminal is None:
-        return attach.run(Arguments([session_id], {"plain"}, arguments.options))
-    return terminal.run(session_id, prompt=prompt or None, color=arguments.options.get("color", "auto"))
+        return attach.run(Arguments([session_id], {"plain"}, arguments.options, arguments.preferences))
+    return terminal.run(session_id, prompt=prompt or None, color=arguments.chosen("color", "auto"))
 
 
-def _session(wire: sessions.Caller, *, new: bool) -> str:
+def _session(wire: sessions.Caller, preferences: Mapping[str, str], *, new: bool) -> str:
     directory = surroundings.directory()
     row = None if new else sessions.last_used(wire, directory)
     if row is not None:
         return row["sessionId"]
-    params: dict[str, Any] = {
-        "sessionId": daemon.new_id(),
-        "cwd": directory,
-        "env": surroundings.environment(os.environ),
-    }
+    params = surroundings.new_session(os.environ, preferences)
     return wire.call("session/create", params)["sessionId"]

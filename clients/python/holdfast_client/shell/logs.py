@@ -54,7 +54,7 @@ def run(arguments: Arguments) -> int:
 def _report(style: str, arguments: Arguments) -> report.Report:
     if style == "json":
         return DocumentReport()
-    mode = arguments.options.get("color", "auto")
+    mode = arguments.chosen("color", "auto")
     screen = open_screen(sys.stdout, sys.stderr, mode, os.environ, activity_is_data=True)
     return report.make(style, screen, Renderer(screen, show_prompts=True))
 

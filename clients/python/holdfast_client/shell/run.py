@@ -86,8 +86,10 @@ credentials, 5 an answer is needed and nobody is here to give it, 75 try again,
 def run(arguments: Arguments) -> int:
     """Run one prompt and give the exit code of its run."""
     style = report.style_of(arguments)
+    if style == "text" and not {"json", "detach"} & arguments.flags and "format" not in arguments.options:
+        style = arguments.preferences.get("format", style)
     screen = open_screen(
-        sys.stdout, sys.stderr, arguments.options.get("color", "auto"), os.environ, activity_is_data=False
+        sys.stdout, sys.stderr, arguments.chosen("color", "auto"), os.environ, activity_is_data=False
     )
     renderer = Renderer(screen, show_prompts=False)
     reported = report.make(style, screen, renderer)
@@ -139,11 +141,7 @@ def _session(link: Link, arguments: Arguments) -> tuple[str, bool]:
         if "unattended" in arguments.options or "title" in arguments.options:
             raise UsageError("--name and --unattended are for a new session")
         return row["sessionId"], False
-    params: dict[str, Any] = {
-        "sessionId": daemon.new_id(),  # Ours, so that the call can be repeated after a lost connection.
-        "cwd": surroundings.directory(),
-        "env": surroundings.environment(os.environ),
-    }
+    params = surroundings.new_session(os.environ, arguments.preferences)
     params |= _given(arguments, "model", "mode", "title", "unattended")
     return link.call("session/create", params)["sessionId"], True
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from holdfast_client.shell import daemon
 from holdfast_client.shell.exit_codes import UsageError
 
 ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "USER", "SHELL")
@@ -13,6 +14,20 @@ ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "USER"
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Give the variables a session's tools may see."""
     return {name: environ[name] for name in ENVIRONMENT if name in environ and _is_unicode(environ[name])}
+
+
+def new_session(environ: Mapping[str, str], preferences: Mapping[str, str]) -> dict[str, Any]:
+    """Give the params of a session that begins here, as the user prefers them.
+
+    Raises:
+        UsageError: nothing can begin here.
+    """
+    return {
+        "sessionId": daemon.new_id(),  # Ours, so that the call can be repeated after a lost connection.
+        "cwd": directory(),
+        "env": environment(environ),
+        **{name: preferences[name] for name in ("model", "mode") if name in preferences},
+    }
 
 
 def directory() -> str:

@@ -37,7 +37,7 @@ def run(arguments: Arguments) -> int:
     """Follow until interrupted (130) or until the session is deleted (0)."""
     since = arguments.integer("since") or 0
     screen = open_screen(
-        sys.stdout, sys.stderr, arguments.options.get("color", "auto"), os.environ, activity_is_data=True
+        sys.stdout, sys.stderr, arguments.chosen("color", "auto"), os.environ, activity_is_data=True
     )
     reported = report.make(
         arguments.options.get("format", "text"), screen, Renderer(screen, show_prompts=True)
