@@ -5,7 +5,6 @@ turns results into events. Cancelling a call ends everything it started before t
 """
 
 import contextlib
-import difflib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -143,6 +142,8 @@ class Executor:
         return SessionExecutor(self._slots, self._limits)
 
     def _unknown(self, tool_name: str) -> str:
+        import difflib  # noqa: PLC0415 - only after a mistake
+
         near = difflib.get_close_matches(tool_name, self._tools, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(self._tools) or 'none'}"
         return f"there is no tool {tool_name[:128]!r}; {hint}"

@@ -3,7 +3,6 @@
 PyYAML is imported on first use: most daemons never read a script.
 """
 
-import difflib
 import functools
 import re
 from collections.abc import Iterable
@@ -164,6 +163,8 @@ def _fields(tree: Tree, where: str, names: tuple[str, ...]) -> list[Member]:
 
 def _unknown(member: Member, where: str, known: Iterable[str]) -> BadScript:
     names = list(known)
+    import difflib  # noqa: PLC0415 - only after a mistake
+
     near = difflib.get_close_matches(member.key, names, n=1, cutoff=0.0)
     hint = f"did you mean `{near[0]}`?" if near else ""
     return BadScript(f"line {member.line}: unknown key `{member.key[:64]}` in {where}; {hint}")
