@@ -167,6 +167,22 @@ def test_an_exported_file_is_whole_and_private(home: Home) -> None:
     assert [path.name for path in home.path.iterdir() if path.suffix == ".part"] == []
 
 
+def test_an_export_replaces_no_pipe_and_no_link(home: Home) -> None:
+    session_id = done(home)
+    os.mkfifo(home.path / "pipe")
+    (home.path / "real").write_text("before")
+    (home.path / "link").symlink_to("real")
+
+    refused = home.run("export", session_id, "-o", "pipe")
+    assert refused.returncode == 2
+    assert "no regular file" in refused.stderr
+    assert stat.S_ISFIFO((home.path / "pipe").stat().st_mode)
+
+    assert home.run("export", session_id, "-o", "link").returncode == 0
+    assert (home.path / "link").is_symlink()
+    assert (home.path / "real").read_text() == home.run("export", session_id).stdout
+
+
 def test_rm_asks_nobody_where_there_is_nobody(home: Home) -> None:
     session_id = done(home)
     refused = home.run("rm", session_id)
@@ -283,5 +299,5 @@ def test_an_export_that_fails_leaves_nothing_behind(home: Home) -> None:
     failed = home.run("export", session_id, "-o", "taken")
 
     assert failed.returncode == 2
-    assert "cannot write taken: Is a directory" in failed.stderr
+    assert "taken is no regular file" in failed.stderr
     assert list(home.path.glob("*.part")) == []
