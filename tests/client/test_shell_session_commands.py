@@ -51,6 +51,13 @@ def test_a_sent_prompt_waits_behind_a_run_and_says_where(home: Home) -> None:
     assert json.loads(home.run("send", session_id, "--json", "say two").stdout)["position"] == 2
 
 
+def test_what_has_not_been_interrupted_is_not_taken_up(home: Home) -> None:
+    refused = home.run("send", done(home), "--continue")
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no failed or interrupted run" in refused.stderr
+
+
 def test_a_steering_prompt_is_shown_to_the_run_that_goes_on(home: Home) -> None:
     session_id = hanging(home)
 
