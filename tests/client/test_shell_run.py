@@ -393,7 +393,11 @@ def test_a_prompt_behind_an_interrupted_run_waits_and_the_command_does_not(home:
 
 def test_a_prompt_behind_a_run_that_fails_waits_and_the_command_does_not(home: Home) -> None:
     """It was queued while the run went on; the failure holds the queue."""
-    failing = "script:\n  - text: {value: slow, delta_chars: 1, delay_ms: 300}\n    error: {kind: overloaded, message: busy}\n"
+    failing = (
+        "script:\n"
+        "  - text: {value: slow, delta_chars: 1, delay_ms: 300}\n"
+        "    error: {kind: overloaded, message: busy}\n"
+    )
     session_id = home.run("run", "--detach", failing).stdout.strip()
     ran = home.run("run", "--session", session_id, "--format", "json", "say more")
 
