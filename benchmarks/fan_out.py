@@ -1,5 +1,6 @@
 """Emit → journal → subscribers: processor time for each stored event."""
 
+import sys
 from pathlib import Path
 
 from benchmarks import load
@@ -51,12 +52,14 @@ def _specs(case: Case) -> list[Spec]:
 
 def _stream(case: Case, scale: Scale, recording: Path) -> Sample:
     """Stream to subscribers; what any run takes is not counted to the deltas."""
-    with temporary_home() as home, running(home) as daemon, daemon.connect() as wire:
+    command = (sys.executable, "-m", "benchmarks.emitting_daemon")
+    with temporary_home() as home, running(home, command) as daemon, daemon.connect() as wire:
         session_id = daemon.create_session(wire)
-        load.warm_up(daemon, wire, session_id, case)  # The first run loads modules.
-        base = load.warm_up(daemon, wire, session_id, case)
+        load.warm_up(daemon, wire, session_id, case, load.emitted)  # The first run loads modules.
+        base = load.warm_up(daemon, wire, session_id, case, load.emitted)
         with load.subscribed(daemon, session_id, case.subscribers, home) as readers:
-            streamed = load.stream(daemon, wire, session_id, readers, case, case.count(scale))
+            count = case.count(scale)
+            streamed = load.stream(daemon, wire, session_id, readers, case, count, load.emitted)
             load.save_recording(readers.frames()[0], recording)
     return {
         f"{case.key}_cpu": (streamed.cpu_ns - base.cpu_ns) / (streamed.stored - base.stored) / 1000,

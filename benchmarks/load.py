@@ -1,5 +1,6 @@
 """A stream in which nothing merges, at a pace, to so many subscribers."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,22 +59,35 @@ def subscribed(daemon: Daemon, session_id: str, count: int, traces: Path | None)
         yield readers
 
 
-def warm_up(daemon: Daemon, wire: Wire, session_id: str, case: Case) -> Streamed:
+Script = Callable[[Case, int], str]
+"""Gives the prompt that makes a daemon stream so many deltas of a case."""
+
+
+def warm_up(daemon: Daemon, wire: Wire, session_id: str, case: Case, text_of: Script) -> Streamed:
     """Run the load's prompt with hardly a delta and no subscriber; give what that alone takes.
 
-    The offline model reads its script, blocks start and end, the run begins and completes.
+    Blocks start and end, the run begins and completes.
     """
     before, cpu_before = wire.call("daemon/status")["journal"], daemon.cpu_ns
-    content = [{"type": "text", "text": script(case, _BLOCKS)}]
+    content = [{"type": "text", "text": text_of(case, _BLOCKS)}]
     run_id = wire.call("session/prompt", sessionId=session_id, content=content)["runId"]
     wire.call("session/wait", sessionId=session_id, runId=run_id)
     return _since(before, cpu_before, daemon, wire)
 
 
-def stream(daemon: Daemon, wire: Wire, session_id: str, readers: Readers, case: Case, count: int) -> Streamed:
+def stream(
+    daemon: Daemon,
+    wire: Wire,
+    session_id: str,
+    readers: Readers,
+    case: Case,
+    count: int,
+    text_of: Script | None = None,
+) -> Streamed:
     """Stream the load to subscribers that wait."""
     before, cpu_before = wire.call("daemon/status")["journal"], daemon.cpu_ns
-    wire.call("session/prompt", sessionId=session_id, content=[{"type": "text", "text": script(case, count)}])
+    content = [{"type": "text", "text": (text_of or script)(case, count)}]
+    wire.call("session/prompt", sessionId=session_id, content=content)
     readers.wait()
     return _since(before, cpu_before, daemon, wire)
 
@@ -86,6 +100,12 @@ def _since(before: dict[str, int], cpu_before: int, daemon: Daemon, wire: Wire) 
     return Streamed(
         after["committed"] - before["committed"], after["transactions"] - before["transactions"], cpu_ns
     )
+
+
+def emitted(case: Case, count: int) -> str:
+    """Give the prompt that makes the emitting daemon stream it."""
+    load = {"count": count, "blocks": _BLOCKS, "per_second": case.per_second, "text": "tick "}
+    return json.dumps(load)
 
 
 def script(case: Case, count: int) -> str:

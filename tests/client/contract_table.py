@@ -79,7 +79,9 @@ USAGE = (
     Ending(("logs", "{idle}", "--since", "100000"), 2, "cursor"),
     Ending(("send", "{idle}"), 2, "give a prompt"),
     Ending(("send", "{idle}", "--steer", "--queue", "x"), 2, "exclude each other"),
-    Ending(("approvals", "x"), 2, "unexpected argument"),
+    Ending(("send", "{idle}", "--continue", "x"), 2, "takes no prompt"),
+    Ending(("send", "{idle}", "--continue", "--steer"), 2, "exclude each other"),
+    Ending(("approvals", "x", "y"), 2, "unexpected argument"),
     Ending(("approve",), 2, "something is missing"),
     Ending(("approve", "{asking}", "--once", "--always"), 2, "exclude each other"),
     Ending(("approve", "{limited}", "--option", "perhaps"), 2, "continue, stop"),
@@ -118,6 +120,7 @@ NOT_FOUND = tuple(
         ("watch", "nowhere"),
         ("logs", "nowhere"),
         ("send", "nowhere", "x"),
+        ("approvals", "nowhere"),
         ("approve", "nowhere"),
         ("deny", "nowhere"),
         ("cancel", "nowhere"),
@@ -144,6 +147,7 @@ AT_A_LIMIT = (
 )
 
 NOTHING_TO_ANSWER = (
+    Ending(("approvals", "{idle}"), 1, "asks nothing"),
     Ending(("approve", "{idle}"), 1, "asks nothing"),
     Ending(("deny", "{hanging}"), 1, "asks nothing"),
 )
@@ -183,6 +187,7 @@ NEED_NO_DAEMON = {
     "version": ("version",),
     "config": ("config", "path"),
     "doctor": ("doctor",),
+    "demo": ("demo",),
 }
 
 # Commands that last until Ctrl-C, and the line after which they are interrupted.

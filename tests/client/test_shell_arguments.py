@@ -76,7 +76,9 @@ def test_a_number_is_read_and_an_absent_one_is_none() -> None:
 
 def test_the_nearest_known_word_is_offered_and_no_far_one() -> None:
     assert meant("wacth", ["watch", "attach"]) == ", did you mean watch?"
+    assert meant("frok", ["fork", "run"]) == ", did you mean fork?"
     assert meant("zzz", ["watch", "attach"]) == ""
+    assert meant("bogus", ["logs"]) == ""
 
 
 @pytest.mark.parametrize(("text", "amount"), [("1", 1.0), ("0.25", 0.25), (".5", 0.5), ("2.", 2.0)])

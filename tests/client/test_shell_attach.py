@@ -184,19 +184,21 @@ def test_a_daemon_that_was_stopped_is_not_started_again(home: Home, session: str
     assert home.status()["running"] is False
 
 
-def test_without_a_terminal_nothing_is_read_from_standard_input(home: Home, session: str) -> None:
-    client = home.start("attach", session, stdin=subprocess.PIPE)
-    client.stdin.write("say not this\n")
-    client.stdin.close()
-    while client.stdout.readline() != "earlier\n":
+def test_without_a_terminal_it_follows_and_one_ctrl_c_leaves_the_run_alone(home: Home) -> None:
+    session_id = home.run("run", "--detach", HANG).stdout.strip()
+    client = home.start("attach", session_id)
+    while "I wait." not in client.stdout.readline():
         pass
-    home.run("run", "--session", session, "say that")
-    while client.stdout.readline() != "that\n":
-        pass
-    client.send_signal(signal.SIGTERM)
-    out = client.stdout.read()
-    client.stdout.close()
-    client.stderr.close()
+    client.send_signal(signal.SIGINT)
+    _, err = client.communicate(timeout=WAIT_S)
 
-    assert client.wait(WAIT_S) == 130
-    assert "not this" not in out
+    assert client.returncode == 130
+    assert f"Come back: holdfast attach {session_id}" in err
+    assert json.loads(home.run("ps", "--json").stdout)["sessions"][0]["status"] == "running"
+
+
+def test_piped_input_is_refused_with_the_command_that_takes_it(home: Home, session: str) -> None:
+    refused = home.run("attach", session, input="say not this\n")
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "`holdfast send ID -`" in refused.stderr

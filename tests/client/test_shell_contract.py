@@ -69,7 +69,7 @@ def ids(value: object) -> str | None:
 
 
 def test_the_table_has_every_command() -> None:
-    in_table = {*table.READS, *table.CHANGES, *table.PRINTS, "attach", "watch", "rpc", "serve"}
+    in_table = {*table.READS, *table.CHANGES, *table.PRINTS, "attach", "watch", "rpc", "serve", "demo"}
 
     assert set(commands.SUMMARIES) - in_table == set()
 
@@ -79,7 +79,7 @@ def test_every_document_is_that_of_a_command_and_a_valid_schema() -> None:
     for name in documents.DOCUMENTS:
         jsonschema_rs.meta.validate(documents.bundle(name, types))
 
-    assert set(documents.DOCUMENTS) == {*table.READS, *table.CHANGES, "stream-json"}
+    assert set(documents.DOCUMENTS) == {*table.READS, *table.CHANGES, "demo", "stream-json"}
 
 
 @pytest.mark.parametrize("name", table.READS)

@@ -85,3 +85,20 @@ def test_at_a_terminal_it_joins_the_session_that_is_there(home: Home) -> None:
 
     assert "hello" in shown
     assert len(sessions(home)) == 1
+
+
+def test_what_is_piped_in_is_the_prompt(home: Home) -> None:
+    ran = home.run(input="say from a pipe\n")
+
+    assert ran.returncode == 0
+    assert ran.stdout.rstrip().endswith("from a pipe")
+
+
+@pytest.mark.parametrize("arguments", [("--color", "never", "ps"), ("--new", "status"), ("--new", "hello")])
+def test_a_command_or_a_word_behind_an_option_is_not_sent_to_a_model(
+    home: Home, arguments: tuple[str, ...]
+) -> None:
+    ran = home.run(*arguments)
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert arguments[-1] in ran.stderr

@@ -217,6 +217,14 @@ def test_bash_completes_commands_options_and_values(home: Home) -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_bash_completes_options_without_a_command_and_settings(home: Home) -> None:
+    assert completed(home, "--col") == {"--color"}
+    assert completed(home, "--color", "a") == {"auto", "always"}
+    assert completed(home, "config", "") == {"list", "get", "set", "unset", "path"}
+    assert completed(home, "config", "set", "command.mo") == {"command.mode", "command.model"}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 def test_bash_completes_sessions_and_requests_and_starts_no_daemon(home: Home) -> None:
     assert completed(home, "logs", "") == set()
     assert home.status()["running"] is False

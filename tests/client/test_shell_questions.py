@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def ended(home: Home, session_id: str) -> list[dict[str, Any]]:
     events = []
     for line in follow.stdout:
         events.append(json.loads(line))
-        if events[-1]["type"] in ("run_completed", "run_failed"):
+        if events[-1]["type"] in ("run_completed", "run_failed", "run_cancelled"):
             break
     follow.terminate()
     follow.communicate(timeout=60)
@@ -234,6 +235,30 @@ def test_a_time_limit_does_not_wait_for_a_step_that_hangs(home: Home) -> None:
     assert (ran.returncode, result["status"]) == (3, "overdue")
     assert json.loads(home.run("ps", "--json").stdout)["sessions"][0]["status"] == "running"
 
+    command = ran.stderr.rpartition("end it: ")[2].strip()
+
+    assert paste(home, command).returncode == 0
+    assert ended(home, result["sessionId"])[-1]["type"] == "run_cancelled"
+
+
+def test_a_call_that_nobody_cancelled_is_not_said_to_be_a_user_s_doing(home: Home) -> None:
+    said = home.run("run", "--unattended", "fail", "write a.txt: hello").stderr
+
+    assert "(cancelled)" in said
+    assert "by the user" not in said
+
+
+def test_where_the_settings_cannot_be_read_the_hint_is_no_command_that_has_to_read_them(home: Home) -> None:
+    path = Path(home.run("config", "path").stdout.strip())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("not = = toml\n")
+    path.chmod(0o600)
+    check = json.loads(home.run("doctor", "--json").stdout)["checks"]["settings"]
+
+    assert check["status"] == "failed"
+    assert "config unset" not in check["remediation"]
+    assert str(path) in check["remediation"]
+
 
 # At a terminal --------------------------------------------------------------------------------------------
 
@@ -279,6 +304,30 @@ def test_a_person_at_the_terminal_answers_by_a_letter(home: Home) -> None:
 
     assert person.leave() == 0
     assert (home.path / "a.txt").read_text() == "hello\n"
+
+
+@pytest.mark.parametrize("style", ["text", "json", "stream-json"])
+def test_a_person_sees_the_whole_command_before_they_are_asked(home: Home, style: str) -> None:
+    command = 'script:\n  - call: {tool: shell, input: {command: "echo a\\ntouch b.txt"}}\n'
+    person = Person(home, "run", "--format", style, command)
+    person.see("    touch b.txt")
+    person.see("y allow once")
+    person.type("n\n")
+    person.leave()
+
+    assert not (home.path / "b.txt").exists()
+
+
+def test_each_question_comes_with_what_it_is_about(home: Home) -> None:
+    person = Person(home, "run", TWO_QUESTIONS.replace("content: b", "content: other"))
+    person.see("+a")
+    person.see("write a.txt: y allow once")
+    person.type("y\n")
+    person.see("+other")
+    person.see("write b.txt: y allow once")
+    person.type("y\n")
+
+    assert person.leave() == 0
 
 
 def test_two_questions_are_answered_one_after_the_other(home: Home) -> None:

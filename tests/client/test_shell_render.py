@@ -190,7 +190,7 @@ def test_a_failed_run_says_why() -> None:
             ),
             "completed (max_tokens) after 5 ms, about 1 tokens in, 0 out",
         ),
-        (events.RunInterrupted(cause="daemon_stopped"), "interrupted (daemon_stopped)"),
+        (events.RunInterrupted(cause="daemon_stopped"), "interrupted (daemon stopped)"),
     ],
 )
 def test_the_closing_line_has_outcome_time_tokens_and_a_cost_only_if_known(

@@ -148,6 +148,21 @@ def test_what_is_no_first_message_is_a_usage_error(home: Home, data: bytes, said
     assert said in ran.stderr
 
 
+@pytest.mark.parametrize("messages", [[INITIALIZE], [INITIALIZE, call(2, "ping")]])
+def test_a_last_line_without_its_end_is_answered_too(home: Home, messages: list[dict[str, Any]]) -> None:
+    ran = forward(home, framed(Framing.LINES, *messages).rstrip(b"\n"))
+
+    assert ran.returncode == 0
+    assert [answer["id"] for answer in unframed(Framing.LINES, ran.stdout)] == [1, 2][: len(messages)]
+
+
+def test_an_input_that_ends_inside_its_first_message_is_a_usage_error(home: Home) -> None:
+    ran = forward(home, framed(Framing.HEADERS, INITIALIZE)[:-1])
+
+    assert ran.returncode == 2
+    assert b"ends inside the first message" in ran.stderr
+
+
 def test_nothing_at_all_is_no_error(home: Home) -> None:
     assert forward(home, b"").returncode == 0
 

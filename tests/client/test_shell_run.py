@@ -391,6 +391,44 @@ def test_a_prompt_behind_an_interrupted_run_waits_and_the_command_does_not(home:
     assert "the queue is held" in ran.stderr
 
 
+def test_a_prompt_behind_a_run_that_fails_waits_and_the_command_does_not(home: Home) -> None:
+    """It was queued while the run went on; the failure holds the queue."""
+    failing = (
+        "script:\n"
+        "  - text: {value: slow, delta_chars: 1, delay_ms: 300}\n"
+        "    error: {kind: overloaded, message: busy}\n"
+    )
+    session_id = home.run("run", "--detach", failing).stdout.strip()
+    ran = home.run("run", "--session", session_id, "--format", "json", "say more")
+
+    assert (ran.returncode, json.loads(ran.stdout)["status"]) == (75, "queued"), ran.stderr
+    assert "queued, place 1" in ran.stderr
+    assert "the queue is held" in ran.stderr
+
+
+def test_what_an_interrupted_run_ends_with_says_how_it_is_taken_up_and_that_does(home: Home) -> None:
+    client = home.start("run", "--format", "stream-json", HANG)
+    session_id = started(client, "content_block_start")[0]["sessionId"]
+    kill_daemon(home)
+    _, err = rest_of(client)
+    command = f"holdfast send {session_id} --continue"
+
+    assert (client.returncode, command in err) == (75, True), err
+    assert home.run(*command.split()[1:]).stdout == f"started r2 of {session_id}\n"
+    assert "r2" in {
+        event.get("runId") for event in json.loads(home.run("logs", session_id, "--json").stdout)["events"]
+    }
+
+
+def test_a_prompt_in_a_held_queue_comes_with_the_command_that_lets_it_go(home: Home) -> None:
+    session_id = home.run("run", "--detach", HANG).stdout.strip()
+    home.run("run", "--detach", "--session", session_id, "say queued")
+    kill_daemon(home)
+    ran = home.run("run", "--session", session_id, "--format", "json", "say more")
+
+    assert f"the prompt stays queued. Go on: holdfast send {session_id} --continue" in ran.stderr
+
+
 def test_a_usage_error_too_ends_in_a_result(home: Home) -> None:
     ran = home.run("run", "--format", "stream-json")
 

@@ -51,6 +51,13 @@ def test_a_sent_prompt_waits_behind_a_run_and_says_where(home: Home) -> None:
     assert json.loads(home.run("send", session_id, "--json", "say two").stdout)["position"] == 2
 
 
+def test_what_has_not_been_interrupted_is_not_taken_up(home: Home) -> None:
+    refused = home.run("send", done(home), "--continue")
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no failed or interrupted run" in refused.stderr
+
+
 def test_a_steering_prompt_is_shown_to_the_run_that_goes_on(home: Home) -> None:
     session_id = hanging(home)
 
@@ -165,6 +172,22 @@ def test_an_exported_file_is_whole_and_private(home: Home) -> None:
     assert (told["events"], told["bytes"]) == (events(home, session_id)[-1]["seq"], target.stat().st_size)
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert [path.name for path in home.path.iterdir() if path.suffix == ".part"] == []
+
+
+def test_an_export_replaces_no_pipe_and_no_link(home: Home) -> None:
+    session_id = done(home)
+    os.mkfifo(home.path / "pipe")
+    (home.path / "real").write_text("before")
+    (home.path / "link").symlink_to("real")
+
+    refused = home.run("export", session_id, "-o", "pipe")
+    assert refused.returncode == 2
+    assert "no regular file" in refused.stderr
+    assert stat.S_ISFIFO((home.path / "pipe").stat().st_mode)
+
+    assert home.run("export", session_id, "-o", "link").returncode == 0
+    assert (home.path / "link").is_symlink()
+    assert (home.path / "real").read_text() == home.run("export", session_id).stdout
 
 
 def test_rm_asks_nobody_where_there_is_nobody(home: Home) -> None:
@@ -283,5 +306,5 @@ def test_an_export_that_fails_leaves_nothing_behind(home: Home) -> None:
     failed = home.run("export", session_id, "-o", "taken")
 
     assert failed.returncode == 2
-    assert "cannot write taken: Is a directory" in failed.stderr
+    assert "taken is no regular file" in failed.stderr
     assert list(home.path.glob("*.part")) == []

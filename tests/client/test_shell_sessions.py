@@ -45,6 +45,14 @@ def test_no_such_session_has_its_own_code(name: str) -> None:
     assert (raised.value.exit_code, raised.value.kind) == (6, "not_found")
 
 
+def test_a_title_that_is_the_beginning_of_anothers_id_means_both() -> None:
+    """Anybody may give a session a title."""
+    with pytest.raises(CommandFailed) as raised:
+        sessions.choose([row("abc1"), row("xyz", "abc")], "abc")
+
+    assert raised.value.kind == "ambiguous"
+
+
 @pytest.mark.parametrize(("name", "candidates"), [("ab", ("abc1", "abc2", "abc")), ("the", ("abc1", "abc2"))])
 def test_an_ambiguous_name_lists_who_may_be_meant(name: str, candidates: tuple[str, ...]) -> None:
     with pytest.raises(CommandFailed) as raised:

@@ -17,7 +17,7 @@ DEFS: dict[str, dict[str, Any]] = json.loads(SCHEMA_FILE.read_text(encoding="utf
 
 _KNOWN = {
     *("$ref", "type", "enum", "anyOf", "properties", "required", "items", "additionalProperties"),
-    *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern"),
+    *("minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "minItems", "maxItems", "pattern"),
     *("title", "description", "default", "discriminator"),
 }
 
@@ -59,6 +59,11 @@ def _integers(schema: dict[str, Any], _hints: Hints) -> st.SearchStrategy[int]:
     return fits | st.sampled_from(edges) if edges else fits
 
 
+def _numbers(schema: dict[str, Any], _hints: Hints) -> st.SearchStrategy[float]:
+    above = schema.get("exclusiveMinimum")
+    return st.floats(above, exclude_min=above is not None, allow_nan=False, allow_infinity=False)
+
+
 def _strings(schema: dict[str, Any], _hints: Hints) -> st.SearchStrategy[str]:
     if "pattern" in schema:
         return _IDENTIFIERS
@@ -92,7 +97,7 @@ _OF_TYPE: dict[str | None, Callable[[dict[str, Any], Hints], st.SearchStrategy[A
     None: lambda _schema, _hints: ANYTHING,
     "null": lambda _schema, _hints: st.none(),
     "boolean": lambda _schema, _hints: st.booleans(),
-    "number": lambda _schema, _hints: st.floats(allow_nan=False, allow_infinity=False),
+    "number": _numbers,
     "integer": _integers,
     "string": _strings,
     "array": _arrays,

@@ -13,6 +13,7 @@ from holdfast_daemon.journal.store import (
     SCAN_MAX,
     Append,
     AppendBlock,
+    Bodies,
     Change,
     EndMessages,
     EventRow,
@@ -249,6 +250,12 @@ class MemoryStore:
         rows, complete = _bounded(found, limit, bytes_max)
         last = upto if complete or not rows else rows[-1].seq
         return Page(after + 1, max(last, after), rows)
+
+    def read_bodies(
+        self, session: SessionKey, after: int, upto: int, *, limit: int, bytes_max: int
+    ) -> Bodies:
+        page = self.read(session, after, upto, limit=limit, bytes_max=bytes_max)
+        return Bodies(page.last, [row.body for row in page.rows])
 
     def read_back(
         self,

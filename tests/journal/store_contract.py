@@ -298,6 +298,16 @@ class StoreContract:
         assert seen == wanted
 
     @PROPERTY
+    @given(limit=st.integers(1, 40), bytes_max=st.integers(1, 3000), start=st.integers(0, 30))
+    def test_bodies_are_read_as_rows_are(
+        self, filled: tuple[Store, int, list[EventRow]], limit: int, bytes_max: int, start: int
+    ) -> None:
+        store, key, log = filled
+        page = store.read(key, start, len(log), limit=limit, bytes_max=bytes_max)
+        bodies = store.read_bodies(key, start, len(log), limit=limit, bytes_max=bytes_max)
+        assert bodies == (page.last, [item.body for item in page.rows])
+
+    @PROPERTY
     @given(
         limit=st.integers(1, 12),
         bytes_max=st.integers(1, 900),

@@ -161,14 +161,14 @@ async def test_a_page_read_while_the_gap_closes_is_followed_by_the_rest(tmp_path
     async with gap(tmp_path, kind, ring_bytes_max=0) as here:
         reading = Gate()
         reading.close()
-        real = here.store.inner.read
+        real = here.store.inner.read_bodies
 
         def read(*args: Any, **options: Any) -> Any:
             page = real(*args, **options)
             reading()
             return page
 
-        here.store.inner.read = read
+        here.store.inner.read_bodies = read
         client = here.core.client("late")
         follower = await client.follow(after="start")
         await reading.reached()

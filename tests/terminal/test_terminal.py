@@ -83,6 +83,8 @@ def test_what_begins_like_an_answer_is_a_message(people: People) -> None:
         terminal.see("[s] Allow in this session")
         terminal.enter("say something else")
         terminal.see("Queue (1, waiting)", "1 say something else", "[s] Allow in this session")
+        terminal.press("C-c")
+        terminal.see("cancelled by you")
 
 
 def test_a_running_tool_shows_the_end_of_its_output(people: People) -> None:
@@ -176,6 +178,57 @@ def test_a_person_leaves_and_comes_back_to_what_went_on(people: People, how: str
         assert come_back is not None
     with Terminal(people, cwd, come_back[1]) as terminal:
         terminal.see("tick tock tick tock", "writing", "Ctrl-C cancels")
+        terminal.press("C-c")
+        terminal.see("cancelled by you")
+
+
+def test_ctrl_square_bracket_leaves_also_with_a_line_half_typed_and_is_not_searched_for(
+    people: People,
+) -> None:
+    with Terminal(people, people.directory()) as terminal:
+        terminal.see(READY)
+        terminal.type("half a line")
+        terminal.see("> half a line")
+        terminal.press("C-]", "h")  # As Emacs's keys: go to the next h.
+        terminal.see("Come back: holdfast attach ", "EXIT 0")
+
+
+def test_what_would_be_overwritten_unseen_is_said_before_it_is_allowed(people: People) -> None:
+    cwd = people.directory()
+    (cwd / "big.txt").write_text("x" * 1_500_000)
+    (cwd / "crlf.txt").write_text("one\n")
+    script = (
+        "script:\n"
+        '  - call: {tool: write, input: {path: big.txt, content: "gone\\n"}}\n'
+        '  - call: {tool: write, input: {path: crlf.txt, content: "one\\r\\n"}}\n'
+    )
+    with Terminal(people, cwd) as terminal:
+        terminal.see(READY)
+        terminal.paste(script)
+        terminal.see("write big.txt  +1 -?", "replaces 1,500,000 bytes not shown here", "[n] Deny")
+        terminal.press("n")
+        terminal.see("Deny: say why")
+        terminal.press("Enter")
+        terminal.see("write crlf.txt  +1 -1", "-one", "+one<CR>", "[n] Deny")
+        terminal.press("C-c")
+        terminal.see("cancelled by you")
+
+
+def test_a_key_shows_all_of_a_long_change_and_no_line_of_it_is_cut(people: People) -> None:
+    wide = "x = 1" + " " * 100 + "; os.system(1)"
+    content = "\\n".join([wide, *(f"line {number}" for number in range(400))])
+    script = f'script:\n  - call: {{tool: write, input: {{path: a.py, content: "{content}\\n"}}}}\n'
+    with Terminal(people, people.directory()) as terminal:
+        terminal.see(READY)
+        terminal.paste(script)
+        terminal.see("more lines; Ctrl-O shows them", "[y] Allow once")
+        shown = terminal.everything().rpartition("write a.py  +401 -0")[2]
+        assert "; os.system(1)" in shown
+        assert "+line 399" not in shown
+        terminal.press("C-o")
+        terminal.see("+line 399", "[y] Allow once")
+        shown = terminal.everything().rpartition("write a.py  +401 -0")[2]
+        assert [f"+line {number}\n" in shown for number in range(400)] == [True] * 400
         terminal.press("C-c")
         terminal.see("cancelled by you")
 

@@ -190,7 +190,8 @@ def test_control_characters_of_tools_models_and_people_are_left_out():
         "\n"
     }
     assert "\u202e" not in shown
-    assert "title" not in shown
+    assert shown.count("title") == 1  # Of what is asked about nothing is left out.
+    assert "    echo <ESC>]0;title<U+0007>" in shown
     assert shown.count("red") >= 7
 
 
@@ -207,7 +208,7 @@ def test_a_command_that_its_title_does_not_tell_whole_is_shown_before_it_is_allo
 
 def test_a_command_with_characters_that_cannot_be_seen_says_so():
     story = Story().tell(request("run cat a", match="cat \u202ea"))
-    assert "(it has characters that are not shown)" in story.settled()
+    assert "stand for what cannot be seen)\n    cat <U+202E>a" in story.settled()
 
 
 def test_what_another_person_answered_is_said_with_their_name():
@@ -335,3 +336,18 @@ def test_an_event_of_a_newer_daemon_shows_nothing():
     story = Story()
     story.transcript.apply(events.UnknownEvent(type="later", seq=1, at=1))
     assert story.transcript.take_settled() == []
+
+
+def test_a_change_that_could_not_be_shown_before_is_shown_when_it_was_made():
+    done = events.Diff(path="/p/a", old_text="old\n", new_text="new\n")
+    proposed = request("edit a", "edit", input={"path": "a", "old": "old", "new": "new"})
+    blind = Story().tell(proposed, called("edit a", "edit", "edit"), returned("edited", diff=(done,)))
+    assert blind.settled().count("-old") == 2
+    seeing = Story({"/p/a": "old\n"})
+    seeing.transcript.cwd = "/p"
+    seeing.tell(proposed, called("edit a", "edit", "edit"), returned("edited", diff=(done,)))
+    assert seeing.settled().count("-old") == 1
+
+
+def test_a_very_long_prompt_says_that_there_is_more():
+    assert Story().tell(asked("x" * 5000)).settled(width=400).endswith("x…")

@@ -9,7 +9,7 @@ filter, cursor) and shared.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -22,7 +22,7 @@ from holdfast_daemon.hub.ring import Ring
 from holdfast_daemon.hub.subscription import Outlet, Pace, Subscription
 from holdfast_daemon.journal.journal import Journal, SessionLog
 from holdfast_daemon.journal.pending import Committed
-from holdfast_daemon.journal.store import EventRow, Page
+from holdfast_daemon.journal.store import Bodies, EventRow
 from holdfast_protocol import events
 from holdfast_protocol.capabilities import RequestKind
 from holdfast_protocol.errors import Conflict, Overloaded, RequestCancelled, StorageUnavailable
@@ -394,29 +394,27 @@ class Hub:
         subscription.pace = Pace.LIVE
         self._advance(channel, subscription)
 
-    async def _page(self, channel: Channel, subscription: Subscription) -> Page:
-        wanted = subscription.filter.at(subscription.position)
-        return await self._journal.read(
+    async def _page(self, channel: Channel, subscription: Subscription) -> Bodies:
+        wanted, after = subscription.filter.at(subscription.position), subscription.position
+        limit, bytes_max = self._limits.page_events_max, self._limits.batch_bytes_max
+        if wanted.passes_all:
+            return await self._journal.read_bodies(channel.log, after, limit=limit, bytes_max=bytes_max)
+        page = await self._journal.read(
             channel.log,
-            subscription.position,
-            limit=self._limits.page_events_max,
-            bytes_max=self._limits.batch_bytes_max,
+            after,
+            limit=limit,
+            bytes_max=bytes_max,
             types=sorted(wanted.types) if wanted.types is not None else None,
             without=tuple(wanted.unwanted()),
         )
+        rows = (row for row in page.rows if wanted.passes(row.seq, row.type, _stream_of_row(wanted, row)))
+        return Bodies(page.last, [row.body for row in rows])
 
-    def _deliver_page(self, channel: Channel, subscription: Subscription, page: Page) -> None:
-        wanted = subscription.filter
-        rows: Iterable[EventRow] = page.rows
-        if not wanted.passes_all:
-            rows = (row for row in rows if wanted.passes(row.seq, row.type, _stream_of_row(wanted, row)))
-        bodies = [row.body for row in rows]
-        log = channel.log
-        frame = events_frame(
-            subscription.outlet.framing, log.session_id, log.epoch, subscription.cursor + 1, page.last, bodies
-        )
+    def _deliver_page(self, channel: Channel, subscription: Subscription, page: Bodies) -> None:
+        log, framing, first = channel.log, subscription.outlet.framing, subscription.cursor + 1
+        frame = events_frame(framing, log.session_id, log.epoch, first, page.last, page.bodies)
         subscription.cursor = subscription.position = page.last
-        self._deliver(subscription, frame, len(bodies))
+        self._deliver(subscription, frame, len(page.bodies))
 
     # Notifications -------------------------------------------------------------------------------------
 

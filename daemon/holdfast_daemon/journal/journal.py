@@ -20,7 +20,7 @@ from holdfast_daemon.config import JournalLimits
 from holdfast_daemon.journal.ballast import Ballast
 from holdfast_daemon.journal.pending import Committed, Group, PendingEvents, Rows, Taken
 from holdfast_daemon.journal.serial_thread import SerialThread
-from holdfast_daemon.journal.store import Page, SessionKey, Store, StoreError
+from holdfast_daemon.journal.store import Bodies, Page, SessionKey, Store, StoreError
 from holdfast_protocol import events
 from holdfast_protocol.errors import CursorInvalid, StorageUnavailable, TooLarge
 from holdfast_protocol.methods.daemon import JournalStatistics
@@ -244,6 +244,19 @@ class Journal:
                 bytes_max=bytes_max,
                 types=types,
                 without=without,
+            )
+        except StoreError as error:
+            raise _unavailable(error) from error
+
+    async def read_bodies(self, log: SessionLog, after: int, *, limit: int, bytes_max: int) -> Bodies:
+        """Read a page forwards, never beyond the head, the bodies alone.
+
+        Raises:
+            StorageUnavailable: the store cannot be read.
+        """
+        try:
+            return await self._reader.call(
+                self.store.read_bodies, log.key, after, log.head, limit=limit, bytes_max=bytes_max
             )
         except StoreError as error:
             raise _unavailable(error) from error

@@ -25,6 +25,7 @@ from holdfast_daemon.journal.store import (
     SCAN_MAX,
     Append,
     AppendBlock,
+    Bodies,
     Change,
     EndMessages,
     EventRow,
@@ -447,6 +448,19 @@ class SQLiteStore:
         last = upto if complete or not rows else rows[-1].seq
         return Page(after + 1, max(last, after), rows)
 
+    def read_bodies(
+        self, session: SessionKey, after: int, upto: int, *, limit: int, bytes_max: int
+    ) -> Bodies:
+        """See `Store.read_bodies`."""
+        rows, complete = self._bounded(
+            "SELECT seq, body FROM events WHERE session = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+            (session, after, upto),
+            limit,
+            bytes_max,
+        )
+        last = upto if complete or not rows else rows[-1][0]
+        return Bodies(max(last, after), [row[1] for row in rows])
+
     def read_back(
         self,
         session: SessionKey,
@@ -525,27 +539,34 @@ class SQLiteStore:
     def _events(
         self, sql: str, bindings: tuple[Any, ...], limit: int, bytes_max: int
     ) -> tuple[list[EventRow], bool]:
-        """Read rows while they stay within `bytes_max` together, but at least one; tell if that was all.
+        """Read events; see `_bounded`."""
+        rows, complete = self._bounded(sql, bindings, limit, bytes_max)
+        return list(map(_event_row, rows)), complete
 
-        All that is replayed comes by here: rows that fit without question are taken together.
+    def _bounded(
+        self, sql: str, bindings: tuple[Any, ...], limit: int, bytes_max: int
+    ) -> tuple[list[tuple[Any, ...]], bool]:
+        """Read rows while their bodies stay within `bytes_max` together, at least one; tell if that was all.
+
+        The body is the last column. All that is replayed comes by here: rows that fit without question are
+        taken together.
         """
-        rows: list[EventRow] = []
+        rows: list[tuple[Any, ...]] = []
         left = bytes_max
         with _errors():
             cursor = self._reader.execute(sql, (*bindings, limit))
             while chunk := list(islice(cursor, min(max(1, len(rows)), _CHUNK_ROWS_MAX))):
-                found = list(map(_event_row, chunk))
-                sizes = [len(row.body) for row in found]
+                sizes = [len(row[-1]) for row in chunk]
                 if MARKER_BYTES not in sizes and sum(sizes) <= left:
-                    rows += found
+                    rows += chunk
                     left -= sum(sizes)
                     continue
-                for row in found:
-                    whole = self._spill.resolve(row.body)
+                for row in chunk:
+                    whole = self._spill.resolve(row[-1])
                     left -= len(whole)
                     if rows and left < 0:
                         return rows, False
-                    rows.append(row._replace(body=whole))
+                    rows.append((*row[:-1], whole))
         return rows, len(rows) < limit
 
 

@@ -201,6 +201,13 @@ class Page(NamedTuple):
     rows: list[EventRow]
 
 
+class Bodies(NamedTuple):
+    """The bodies of events in order, and the last seq they cover; what is replayed needs nothing else."""
+
+    last: int
+    bodies: list[bytes]
+
+
 class Store(Protocol):
     """A log of many sessions. One daemon at a time has it open."""
 
@@ -270,6 +277,12 @@ class Store(Protocol):
         Stops at `limit` rows or `bytes_max` bytes of bodies, but gives at least one row if there is one;
         a filter makes it cover at most `SCAN_MAX` seqs.
         """
+        ...
+
+    def read_bodies(
+        self, session: SessionKey, after: int, upto: int, *, limit: int, bytes_max: int
+    ) -> Bodies:
+        """Read as `read` does, without a filter, the bodies alone."""
         ...
 
     def read_back(

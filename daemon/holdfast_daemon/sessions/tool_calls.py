@@ -31,7 +31,7 @@ BAD_INPUTS_MAX: Final = 3
 _PIECE_CHARACTERS_MAX: Final = 16 * 1024
 """A tool may give its output in one go; in the log it comes in pieces like a model's."""
 
-_CANCELLED: Final = ErrorInfo(kind="cancelled", message="The call was cancelled by the user.")
+_CANCELLED: Final = ErrorInfo(kind="cancelled", message="The call was cancelled.")
 
 _PARTIAL_CHARACTERS_MAX: Final = 64 * 1024
 

@@ -37,3 +37,8 @@ def at_limit(session_id: str, waits_for: Mapping[str, Request], reason: str | No
     """
     titles = "; ".join(request["title"] for request in waits_for.values()) or f"{reason}."
     return f"paused: {titles} Go on: holdfast approve {session_id}; end it: holdfast deny {session_id}"
+
+
+def taken_up(session_id: str, why: str) -> str:
+    """Say how the last run is taken up again, and the queue with it."""
+    return f"{why}. Go on: holdfast send {session_id} --continue"

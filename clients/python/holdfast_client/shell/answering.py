@@ -1,28 +1,34 @@
 """What `approve` and `deny` do alike: find the request, answer it, say what counts."""
 
 import json
+import sys
 from typing import Any
 
-from holdfast_client.shell import reach, requests
+from holdfast_client.shell import proposal, reach, requests
 from holdfast_client.shell.exit_codes import FAILED, OK, CommandFailed
 from holdfast_client.shell.plain import one_line
 
 _TITLE_COLUMNS_MAX = 160
 
 
-def answer(name: str, given: dict[str, Any], *, as_json: bool) -> int:
+def answer(name: str, given: dict[str, Any], *, as_json: bool, shows: bool = False) -> int:
     """Answer the request that `name` means.
 
     Args:
         name: as `requests.choose` takes it.
         given: params of `request/respond`: `outcome`, and `scope` or `message`.
         as_json: whether to print a document.
+        shows: whether to show first, on standard error, the whole of what is answered.
 
     Raises:
         CommandFailed: somebody was faster, and answered otherwise.
     """
     wire = reach.running().wire
-    told = requests.respond(wire, requests.choose(wire, name), given)
+    item = requests.choose(wire, name)
+    if shows:
+        for line in proposal.lines(item["request"]):
+            print(f"    {line}", file=sys.stderr, flush=True)
+    told = requests.respond(wire, item, given)
     if as_json:
         print(json.dumps(told), flush=True)
     title = one_line(told["title"], _TITLE_COLUMNS_MAX)

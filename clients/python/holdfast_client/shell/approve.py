@@ -13,7 +13,9 @@ holdfast approve ID [--once | --session | --always] [--message TEXT] [--json]
 holdfast approve ID --option OPTION [--message TEXT] [--json]
 
 Allow what a session asks for. ID is a request as `holdfast approvals` lists
-it, the beginning of one, or the session if it waits for one answer only.
+it, the beginning of one, or the session if it waits for one answer only. What
+is allowed, a whole command or the diff of a change, is shown on standard
+error; `holdfast approvals ID` shows it before.
 
   --once            this call only; the default
   --session         and what is like it, in this session
@@ -41,4 +43,4 @@ def run(arguments: Arguments) -> int:
         given["scope"] = scope or "once"
     if "message" in arguments.options:
         given["message"] = sendable(arguments.options["message"])
-    return answering.answer(arguments.positionals[0], given, as_json="json" in arguments.flags)
+    return answering.answer(arguments.positionals[0], given, as_json="json" in arguments.flags, shows=True)

@@ -4,9 +4,12 @@ Hand-rolled, because importing argparse costs as much as everything else a short
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from holdfast_client.shell.exit_codes import UsageError
+
+_LIKENESS: Final = 0.7
+"""Of what is suggested: two letters exchanged in a word of four are 0.75."""
 
 
 class HelpWanted(Exception):
@@ -31,7 +34,7 @@ class Spec(NamedTuple):
     options: Mapping[str, str] = {}
     choices: Mapping[str, tuple[str, ...]] = {}
     positionals: tuple[int, int | None] = (0, 0)
-    completes: Literal["session", "request", "command", "shell", "file", "nothing"] = "nothing"
+    completes: Literal["session", "request", "command", "shell", "verb", "file", "nothing"] = "nothing"
     passes_on: bool = False
 
 
@@ -171,5 +174,5 @@ def meant(word: str, known: Iterable[str]) -> str:
     """Give `, did you mean …?` if something known is close, else nothing."""
     from difflib import get_close_matches  # noqa: PLC0415 - only after a mistake
 
-    nearest = get_close_matches(word, list(known), n=1)
+    nearest = get_close_matches(word, list(known), n=1, cutoff=_LIKENESS)
     return f", did you mean {nearest[0]}?" if nearest else ""

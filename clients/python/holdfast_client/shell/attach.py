@@ -5,9 +5,9 @@ import sys
 from contextlib import nullcontext
 from typing import Any, Final
 
-from holdfast_client.shell import daemon, interactive, sessions, surroundings
+from holdfast_client.shell import daemon, interactive, prompt_input, sessions, surroundings
 from holdfast_client.shell.arguments import Arguments, Spec
-from holdfast_client.shell.exit_codes import INTERRUPTED, NO_SESSION, OK, CommandFailed, Detached
+from holdfast_client.shell.exit_codes import INTERRUPTED, NO_SESSION, OK, CommandFailed, Detached, UsageError
 from holdfast_client.shell.follower import Arrival, Follower
 from holdfast_client.shell.interrupts import Interrupts
 from holdfast_client.shell.keyboard import Keyboard
@@ -29,7 +29,8 @@ run goes on it waits in the queue.
   --color WHEN   auto, always or never
 
 Ctrl-C cancels the run; once more leaves, as do Ctrl-], Ctrl-D and /detach. The
-session goes on.
+session goes on. Without a terminal to read from (`</dev/null`) it follows
+only, and one Ctrl-C leaves.
 """,
     flags={"--plain": "plain"},
     options={"--color": "color"},
@@ -48,6 +49,11 @@ def run(arguments: Arguments) -> int:
     terminal = None if "plain" in arguments.flags else interactive.find(os.environ)
     if terminal is not None:
         return terminal.run(_found(arguments), color=mode)
+    if prompt_input.is_piped():
+        raise UsageError(
+            "attach reads no piped input: `holdfast send ID -` sends it, "
+            "`holdfast attach ID </dev/null` follows"
+        )
     screen = open_screen(sys.stdout, sys.stderr, mode, os.environ, activity_is_data=True)
     interrupts = Interrupts()
     link = daemon.open_link(interrupts, may_start=True)
@@ -96,6 +102,7 @@ class _Attachment:
         self._cancel_wanted: str | None = None  # The run that is to be cancelled, until it has ended.
         self._acted_upon = 0  # Interrupts that were acted upon, each once.
         self._unanswered: dict[str, dict[str, Any]] = {}  # Prompts by their id.
+        self._open: dict[str, dict[str, Any]] = {}  # Requests by their id.
         self._prompt_of_call: dict[int, str] = {}
 
     def stay(self) -> int:
@@ -107,7 +114,7 @@ class _Attachment:
                 self._wait()
         except Detached:
             self._note(f"detached; the session goes on. Come back: holdfast attach {self._session_id}")
-            return INTERRUPTED if self._interrupts.leaving else OK
+            return INTERRUPTED if self._interrupts.count else OK
         finally:
             self._screen.text.fresh_line()
             self._screen.flush()
@@ -135,6 +142,8 @@ class _Attachment:
                 self._take_event(arrival.data)
             case "answer":
                 self._take_answer(arrival.data)
+            case "caught_up":
+                self._take_present()
             case "restored":
                 self._take_restored()
             case "notice" if arrival.data["method"] == "session/halted":
@@ -150,11 +159,23 @@ class _Attachment:
             self._run_id = event.get("runId")
             if self._acted_upon and self._cancel_wanted is None:
                 self._forget_interrupts()  # It was pressed while nothing ran; now it would mean this run.
+        elif event["type"] == "request_opened":
+            self._open[event["requestId"]] = event
+        elif event["type"] == "request_resolved":
+            self._open.pop(event["requestId"], None)
         elif event["type"] in TERMINAL:
             self._run_id = None
             if self._cancel_wanted == event.get("runId"):
                 self._cancel_wanted = None
                 self._forget_interrupts()
+
+    def _take_present(self) -> None:
+        """The history has been shown: say what is asked now, compared with files as they are now."""
+        if self._renderer.shows_proposals:
+            return
+        self._renderer.shows_proposals = True
+        for request in self._open.values():
+            self._renderer.show(request)
 
     def _take_answer(self, message: dict[str, Any]) -> None:
         prompt_id = self._prompt_of_call.pop(message["id"], None)
@@ -197,7 +218,7 @@ class _Attachment:
             self._prompt_of_call[call_id] = prompt_id
 
     def _look_at_interrupts(self) -> None:
-        if self._interrupts.leaving:
+        if self._interrupts.leaving or (self._keyboard is None and self._interrupts.count):
             raise Detached
         if self._interrupts.count <= self._acted_upon:
             return

@@ -39,6 +39,7 @@ GROUPS: Final[dict[str, dict[str, str]]] = {
         "doctor": "check what holdfast needs, say what to do",
     },
     "Reference": {
+        "demo": "show what holdfast does, in some seconds, and check it",
         "version": "print versions of command, daemon and protocol",
         "schema": "print schemas of the protocol and of JSON output",
         "completion": "print a completion script for bash, zsh or fish",

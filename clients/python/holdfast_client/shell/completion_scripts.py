@@ -9,11 +9,14 @@ from typing import Final, NamedTuple
 from holdfast_client.shell import commands, documents, usage_text
 from holdfast_client.shell.arguments import Spec
 from holdfast_client.shell.usage_text import Row
+from holdfast_protocol.settings.resolve import KEYS
 
 _IDS: Final = {
     "session": "holdfast ps 2>/dev/null | awk 'NR > 1 {print $1}'",
     "request": "holdfast approvals 2>/dev/null | awk 'NR > 1 {print $1}'",
 }
+
+_VERBS_WITH_KEY: Final = ("get", "set", "unset")
 
 
 class Words(NamedTuple):
@@ -23,8 +26,9 @@ class Words(NamedTuple):
         name: the command's.
         summary: one line about it.
         options: every spelling of every option, with its meaning.
-        values: of options whose values are known, by each spelling: fixed words, or as `positional`.
-        takes_value: the options that take a value, all spellings.
+        values: of options whose values are known, by each spelling: fixed words, or as `positional`; and of
+            words of `config` that a key follows.
+        takes_value: the options and words that take a value, all spellings.
         positional: what its first argument is: fixed words, or a shell command that prints them.
     """
 
@@ -47,7 +51,10 @@ def _words_of(name: str, summary: str) -> Words:
     options = {option: meanings.get(option, "") for option in [*spec.flags, *spec.options]}
     known: dict[str, tuple[str, ...] | str] = {"session": _IDS["session"], **spec.choices}
     values = {option: known[stored] for option, stored in spec.options.items() if stored in known}
-    return Words(name, summary, options, values, tuple(spec.options), _positional(name, spec))
+    if name == "config":
+        values.update(dict.fromkeys(_VERBS_WITH_KEY, tuple(sorted(KEYS))))
+    takes_value = tuple({**spec.options, **values})
+    return Words(name, summary, options, values, takes_value, _positional(name, spec))
 
 
 def _meanings(rows: list[Row]) -> dict[str, str]:
@@ -66,8 +73,8 @@ def _positional(name: str, spec: Spec) -> tuple[str, ...] | str:
             return _IDS[kind]
         case "command":
             return tuple(documents.DOCUMENTS if name == "schema" else commands.SUMMARIES)
-        case "shell":
-            return spec.choices["shell"]
+        case "shell" | "verb" as kind:
+            return spec.choices[kind]
         case _:
             return ()
 
@@ -78,17 +85,22 @@ def _positional(name: str, spec: Spec) -> tuple[str, ...] | str:
 def bash(all_words: list[Words]) -> str:
     """Give the script for bash, 3.2 or newer."""
     names = " ".join(item.name for item in all_words)
+    bare = _words_of("here", "")._replace(name="-*")  # `holdfast` with options, without a command.
     return f"""\
 # holdfast completion for bash: eval "$(holdfast completion bash)"
 _holdfast() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} found=''
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W '{names}' -- "$current"))
+        case "$current" in
+        -*) found='{" ".join([*bare.options, "--help", "--version"])}' ;;
+        *) found='{names}' ;;
+        esac
+        COMPREPLY=($(compgen -W "$found" -- "$current"))
         return
     fi
     case "${{COMP_WORDS[1]}}" in
-{"".join(map(_bash_case, all_words))}    esac
+{"".join(map(_bash_case, [*all_words, bare]))}    esac
     COMPREPLY=($(compgen -W "$found" -- "$current"))
 }}
 complete -o default -F _holdfast holdfast

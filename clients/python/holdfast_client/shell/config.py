@@ -32,7 +32,9 @@ the environment goes before the file; `list` says where each value comes from.
 A daemon that runs keeps its settings until it is started again.
 """,
     flags={"--changed": "changed", "--json": "json"},
+    choices={"verb": ("list", "get", "set", "unset", "path")},
     positionals=(1, None),
+    completes="verb",
 )
 
 

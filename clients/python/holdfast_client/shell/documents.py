@@ -109,6 +109,43 @@ _STREAM_LINE: Final[Schema] = {
     ]
 }
 
+_DEMO_LINE: Final[Schema] = {
+    "anyOf": [
+        _object(
+            {
+                "type": {"const": "step"},
+                "subject": _ID,
+                "what": _ID,
+                "text": _TEXT,
+                "note": _TEXT,
+                "elapsedMs": _COUNT,
+            }
+        ),
+        _object(
+            {
+                "type": {"const": "check"},
+                "name": _ID,
+                "text": _TEXT,
+                "ok": _YES,
+                "against": _or_null(_TEXT),
+                "elapsedMs": _COUNT,
+            }
+        ),
+        _object(
+            {
+                "type": {"const": "result"},
+                "exitCode": {"enum": [0, 1]},
+                "status": {"enum": ["completed", "failed"]},
+                "failed": _list(_ID),
+                "error": _or_null(_TEXT),
+                "durationMs": _COUNT,
+                "kept": _or_null(_object({"home": _TEXT, "sample": _TEXT})),
+                "elapsedMs": _COUNT,
+            }
+        ),
+    ]
+}
+
 DOCUMENTS: Final[dict[str, Schema]] = {
     "run": _RESULT,
     "logs": _object(
@@ -121,10 +158,18 @@ DOCUMENTS: Final[dict[str, Schema]] = {
         },
         {"cursor": _SEQ, "error": _FAILURE},
     ),
-    "send": _object(
-        {"sessionId": _ID, "promptId": _ID, "status": _ID, "seq": _SEQ},
-        {"runId": _ID, "position": _COUNT, "replayed": _YES},
-    ),
+    "send": {
+        "anyOf": [
+            _object(
+                {"sessionId": _ID, "promptId": _ID, "status": _ID, "seq": _SEQ},
+                {"runId": _ID, "position": _COUNT, "replayed": _YES},
+            ),
+            _object(
+                {"sessionId": _ID, "runId": _ID, "status": {"const": "started"}, "seq": _SEQ},
+                {"replayed": _YES},
+            ),
+        ]
+    },
     "approvals": _object({"requests": _list(_wire("OpenRequest"))}),
     "approve": _ANSWER,
     "deny": _ANSWER,
@@ -166,9 +211,10 @@ DOCUMENTS: Final[dict[str, Schema]] = {
     "doctor": _object(
         {"schemaVersion": {"const": 1}, "checks": {"type": "object", "additionalProperties": _CHECK}}
     ),
+    "demo": _DEMO_LINE,
     "stream-json": _STREAM_LINE,
 }
-"""By command; `stream-json` is one line of what `run`, `logs` and `watch` stream."""
+"""By command, of `demo` one line; `stream-json` is one line of what `run`, `logs` and `watch` stream."""
 
 
 def bundle(name: str, types: dict[str, Schema]) -> Schema:

@@ -39,7 +39,8 @@ MEANINGS: Final[dict[int, str]] = {
     OK: "done; of a run: completed",
     FAILED: "failed, and trying again without a change will not help",
     USAGE: "the command line makes no sense, or a name means several things",
-    LIMIT: "a limit was reached: time, steps or cost; the run waits and can go on",
+    LIMIT: "a limit was reached: time, steps or cost; the run waits and can go on. "
+    "Of --timeout: a step that never ends goes on, holdfast cancel ends it",
     CREDENTIALS: "the provider's credentials are missing or were rejected",
     PERMISSION: "an answer is needed and there is nobody to give it; the message names what would",
     NO_SESSION: "no such session",

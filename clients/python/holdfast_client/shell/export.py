@@ -66,7 +66,10 @@ def _write(output: str, content: Iterator[str]) -> tuple[int, int]:
     Raises:
         UsageError: it cannot be written there.
     """
-    beside = f"{output}.{os.urandom(4).hex()}.part"
+    place = os.path.realpath(output)  # Through a symlink: the file it names is the one that is meant.
+    if os.path.lexists(place) and not os.path.isfile(place):  # noqa: PTH113 - as below
+        raise UsageError(f"{output} is no regular file; without -o the export goes to standard output")
+    beside = f"{place}.{os.urandom(4).hex()}.part"
     try:
         descriptor = os.open(
             beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
@@ -75,7 +78,7 @@ def _write(output: str, content: Iterator[str]) -> tuple[int, int]:
         raise UsageError(f"cannot write {output}: {error.strerror}") from None
     try:
         written = _fill(descriptor, content)
-        _put_in_place(beside, output)
+        _put_in_place(beside, place)
     except BaseException:
         os.unlink(beside)  # noqa: PTH108 - pathlib costs 9 ms
         raise

@@ -20,7 +20,8 @@ def with_token(read: Callable[[], bytes], token: str) -> bytes:
         token: for an `initialize` that has none.
 
     Raises:
-        CommandFailed: no message ends within the limit, or the bytes are neither framing.
+        CommandFailed: no message ends within the limit, or before the input does; or the bytes are neither
+            framing. The end of the input ends a line.
     """
     received = b""
     while True:
@@ -31,7 +32,20 @@ def with_token(read: Callable[[], bytes], token: str) -> bytes:
             before, body, rest = parts
             return _framed(before, _filled(body, token)) + rest
         if not chunk:
-            return received  # The end, inside a message: the daemon has nothing to say to that.
+            return _at_end(received, token)
+
+
+def has_lines(sent: bytes) -> bool:
+    """Tell whether the framing is a line per message, by the first message."""
+    return sent.lstrip()[:1] in (b"{", b"[")
+
+
+def _at_end(received: bytes, token: str) -> bytes:
+    if not received.strip():
+        return received
+    if has_lines(received):
+        return _framed(b"", _filled(received.lstrip(), token))
+    raise CommandFailed("the input ends inside the first message", USAGE, "not_rpc")
 
 
 def _cut(received: bytes) -> tuple[bytes, bytes, bytes] | None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from holdfast_client.shell import commands, daemon, prompt_input, reach, sessions, surroundings
 from holdfast_client.shell.arguments import Arguments, Spec
-from holdfast_client.shell.exit_codes import USAGE
+from holdfast_client.shell.exit_codes import USAGE, UsageError
 from holdfast_client.shell.screen import COLOR_MODES
 
 SPEC: Final = Spec(
@@ -30,15 +30,28 @@ terminal this is `holdfast attach`; elsewhere PROMPT is run to its end, as by
 
 def run(arguments: Arguments) -> int:
     """Attach at a terminal; elsewhere run the prompt, and without one say how this is called."""
+    _check(arguments.positionals)
     if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
         return _attach(arguments)
-    if not arguments.positionals:
+    if not arguments.positionals and not prompt_input.is_piped():
         print(commands.overview(), end="", file=sys.stderr)
         return USAGE
     from holdfast_client.shell import run as one_run  # noqa: PLC0415 - not where a terminal is attached
 
     wanted = "new" if "new" in arguments.flags else "here"
     return one_run.run(Arguments(arguments.positionals, {wanted}, arguments.options, arguments.preferences))
+
+
+def _check(words: list[str]) -> None:
+    """Refuse what is no prompt: a command behind an option would be sent to a model.
+
+    Raises:
+        UsageError: a single word without a space, or the name of a command.
+    """
+    if words and words[0] in commands.SUMMARIES:
+        raise UsageError(f"options stand behind the command: holdfast {words[0]} …")
+    if len(words) == 1 and words[0] != "-" and not any(character.isspace() for character in words[0]):
+        raise UsageError(f"there is no command {words[0]!r}; a prompt is one argument with a space in it")
 
 
 def _attach(arguments: Arguments) -> int:

@@ -19,7 +19,7 @@ CONVENTIONS: Final = (
     (
         "Data goes to standard output, all else to standard error. With --json a command prints one "
         "document; if it fails it prints none, but for run and logs, whose document says how it ended. With "
-        "stream-json it prints one object per line, and the last is always the result."
+        "stream-json, and demo with --json, it prints one object per line, and the last is always the result."
     ),
     (
         "A session is named by its id, the beginning of it, its title, or a part of its title. A name that "

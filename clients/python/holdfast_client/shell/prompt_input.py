@@ -31,7 +31,7 @@ def content(words: list[str]) -> list[dict[str, Any]]:
     asked = "-" in words
     text = " ".join(word for word in words if word != "-")
     texts = [sendable(text)] if text.strip() else []
-    if asked or _is_piped():
+    if asked or is_piped():
         piped = _read_all()
         if piped.strip():
             texts.append(piped)
@@ -45,7 +45,8 @@ def sendable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _is_piped() -> bool:
+def is_piped() -> bool:
+    """Tell whether standard input is a pipe or a file, as people mean to be read."""
     try:
         mode = os.fstat(_STDIN).st_mode
     except OSError:

@@ -1,17 +1,23 @@
 """Following one prompt to the end of its run: what `holdfast run` does once it has a session."""
 
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
-from holdfast_client.shell import advice, answers
-from holdfast_client.shell.exit_codes import Detached
+from holdfast_client.shell import advice, answers, proposal
+from holdfast_client.shell.exit_codes import TRANSIENT, Detached
 from holdfast_client.shell.follower import Arrival, Follower
 from holdfast_client.shell.interrupts import Interrupts
 from holdfast_client.shell.keyboard import Keyboard
 from holdfast_client.shell.link import Link
 from holdfast_client.shell.outcome import Outcome
+from holdfast_client.shell.plain import one_line
 from holdfast_client.shell.report import Report
 from holdfast_client.shell.wire import CallRefused, result_of
+
+_HOLDING: Final = ("run_failed", "run_interrupted")
+"""Ends of runs behind which the queue waits for a person."""
+
+_TITLE_COLUMNS_MAX: Final = 160
 
 
 class PromptRun:
@@ -50,6 +56,7 @@ class PromptRun:
         self._leave_at: float | None = None  # When the time limit passes, once our run goes on.
         self._keyboard = keyboard
         self._answer_calls: set[int] = set()  # On this connection, not answered yet.
+        self._proposed: str | None = None  # The request whose proposal was shown last.
 
     def follow(self, *, from_start: bool) -> Outcome:
         """Send the prompt, report what happens, and give what came of it."""
@@ -129,6 +136,8 @@ class PromptRun:
         concerns_nobody = event.get("runId") is None and not event["type"].startswith("prompt_")
         if is_ours or concerns_nobody:
             self._report.event(event)
+        if event["type"] in _HOLDING and self._outcome.run_id is None and self._admitted is not None:
+            self._hold()  # It was the run our prompt waits behind.
         if event["type"] in ("request_opened", "request_resolved"):
             self._offer()
         if not self._has_ended():
@@ -150,8 +159,11 @@ class PromptRun:
             self._outcome.fold(request)
         self._offer()
         if snapshot.get("held"):
-            self._outcome.held = True
-            self._report.note("the queue is held, because the last run failed or was interrupted")
+            self._hold()
+
+    def _hold(self) -> None:
+        self._outcome.held = True
+        self._report.note("the queue is held, because the last run failed or was interrupted")
 
     def _take_restored(self) -> None:
         self._cancel_posted = False
@@ -185,10 +197,16 @@ class PromptRun:
         return (self._keyboard.fileno(),)
 
     def _offer(self) -> None:
-        """Say what can be typed for the request that has waited longest."""
-        if self._keyboard is not None and self._outcome.waits_for:
-            request = next(iter(self._outcome.waits_for.values()))
-            self._report.note(f"{request['title']}: {answers.offer(request)}")
+        """Show what the request that has waited longest is about, and say what can be typed for it."""
+        if self._keyboard is None or not self._outcome.waits_for:
+            return
+        request_id, request = next(iter(self._outcome.waits_for.items()))
+        if request_id != self._proposed:
+            self._proposed = request_id
+            for line in proposal.lines(request):
+                self._report.note(f"    {line}")
+        title = one_line(request["title"], _TITLE_COLUMNS_MAX)
+        self._report.note(f"{title}: {answers.offer(request)}")
 
     def _take_lines(self) -> None:
         assert self._keyboard is not None
@@ -224,11 +242,17 @@ class PromptRun:
                 )
             case "overdue":
                 self._report.note(
-                    f"the time limit has passed; the run pauses at the end of its step. "
-                    f"Look: holdfast attach {self._session_id}"
+                    "the time limit has passed; the run pauses when its step ends, and goes on until then. "
+                    f"Look: holdfast attach {self._session_id}; end it: holdfast cancel {self._session_id}"
                 )
             case "removed":
                 self._report.note("the prompt was removed from the queue")
+            case "interrupted":
+                self._report.note(advice.taken_up(self._session_id, "the run was interrupted"))
+            case "failed" if self._outcome.exit_code == TRANSIENT:
+                self._report.note(advice.taken_up(self._session_id, "trying again may help"))
+            case "queued" if self._outcome.held:
+                self._report.note(advice.taken_up(self._session_id, "the prompt stays queued"))
             case "queued":
                 self._report.note(f"the prompt stays queued. Look: holdfast attach {self._session_id}")
             case _:

@@ -8,7 +8,7 @@ its table shows nothing.
 from collections.abc import Callable
 from typing import Any, Final
 
-from holdfast_client.shell import figures
+from holdfast_client.shell import figures, proposal
 from holdfast_client.shell.plain import one_line
 from holdfast_client.shell.screen import Pane, Screen
 
@@ -53,6 +53,8 @@ class Renderer:
 
     Attributes:
         own_prompts: ids of prompts that are not shown, because this terminal shows them already.
+        shows_proposals: whether a request is shown with what it asks leave for; that is compared with files
+            as they are now, so not of requests in the past.
     """
 
     def __init__(self, screen: Screen, *, show_prompts: bool) -> None:
@@ -62,6 +64,7 @@ class Renderer:
         self._calls: dict[str, _OpenCall] = {}
         self._streaming: str | None = None  # The block whose text the pen stands in.
         self.own_prompts: set[str] = set()
+        self.shows_proposals = False
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -131,6 +134,8 @@ class Renderer:
 
     def _call_failed(self, event: Event) -> None:
         outcome = f"failed: {one_line(event['error']['message'], TITLE_COLUMNS_MAX)}"
+        if event["error"]["kind"] == "cancelled":
+            outcome = "cancelled"  # By whom, the end of the run says: it need not have been a person.
         self._call_ended(event, outcome, event.get("partial") or "")
 
     def _call_ended(self, event: Event, outcome: str, output: str) -> None:
@@ -161,8 +166,15 @@ class Renderer:
         self._screen.notes.line(f"a queued prompt was removed: {event['reason']}", "dim")
 
     def _request_opened(self, event: Event) -> None:
+        if self.shows_proposals:
+            self.show_proposal(event)
         options = ", ".join(option["label"] for option in event["options"])
         self._screen.notes.line(f"? {one_line(event['title'], TITLE_COLUMNS_MAX)} [{options}]", "bold")
+
+    def show_proposal(self, request: Event) -> None:
+        """Show the whole of what a request asks leave for."""
+        for line in proposal.lines(request):
+            self._screen.notes.line(f"    {line}")
 
     def _request_resolved(self, event: Event) -> None:
         self._screen.notes.line(f"? answered by {event['by']}: {event['outcome']}", "dim")
@@ -250,7 +262,7 @@ def closing_line(event: Event) -> str:
         case "run_cancelled":
             outcome = f"cancelled by {event['by']}"
         case "run_interrupted":
-            outcome = f"interrupted ({event['cause']})"
+            outcome = f"interrupted ({event['cause'].replace('_', ' ')})"
         case _:
             pass
     took = event.get("durationMs")

@@ -49,9 +49,14 @@ class _Uplink:
     def run(self) -> None:
         """Copy until one side ends; then tell the daemon that no more will come."""
         try:
-            self._sock.sendall(first_message.with_token(_read, self._token))
+            sent = first_message.with_token(_read, self._token)
+            self._sock.sendall(sent)
+            has_lines, last = first_message.has_lines(sent), sent[-1:]
             while chunk := _read():
                 self._sock.sendall(chunk)
+                last = chunk[-1:]
+            if has_lines and last != b"\n":
+                self._sock.sendall(b"\n")  # The end of the input ends the last message too.
             self.ended = True
         except CommandFailed as failure:
             self.failure = failure

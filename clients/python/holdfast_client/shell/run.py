@@ -46,7 +46,9 @@ goes to standard output, all else to standard error.
   --color WHEN        auto, always or never
 
 A limit is looked at when a step has ended. The run then asks whether to go on:
-`holdfast approve` gives it as much again, `holdfast deny` ends it.
+`holdfast approve` gives it as much again, `holdfast deny` ends it. After
+--timeout this command does not wait for a step that goes on; one that never
+ends goes on, and may cost, until `holdfast cancel`.
 
 At a terminal, what the run asks is answered there by a letter and Return.
 Ctrl-C cancels the run; once more leaves, and the run goes on.
@@ -92,6 +94,7 @@ def run(arguments: Arguments) -> int:
         sys.stdout, sys.stderr, arguments.chosen("color", "auto"), os.environ, activity_is_data=False
     )
     renderer = Renderer(screen, show_prompts=False)
+    renderer.shows_proposals = _keyboard(arguments) is None  # Else they are shown to whoever is asked.
     reported = report.make(style, screen, renderer)
     try:
         return _prompt(arguments, prompt_input.content(arguments.positionals), reported)

@@ -41,7 +41,7 @@ def last_used(caller: Caller, directory: str) -> Row | None:
 
 
 def resolve(caller: Caller, name: str) -> Row:
-    """Give the session a person means: by its id, the beginning of its id, its title, or a part of it.
+    """Give the session a person means: by its id, the beginning of its id or its title, or a part of that.
 
     Raises:
         CommandFailed: none is meant (NO_SESSION), or several are (USAGE).
@@ -65,7 +65,8 @@ def choose(candidates: Iterable[Row], name: str) -> Row:
             titled.append(row)
         elif wanted in title:
             containing.append(row)
-    for group in (beginning, titled, containing):
+    told = beginning + [row for row in titled if row not in beginning]
+    for group in (told, containing):
         if group and name:
             return _only(group, name)
     raise CommandFailed(f"there is no session {name!r}", NO_SESSION, "not_found")

@@ -16,7 +16,7 @@ holdfast stop [--now] [--json]
 Stop the daemon when its runs have ended; it takes no new ones meanwhile.
 Sessions are kept. It is asked to end; no process is killed.
 
-  --now    interrupt what runs; `session/continue` takes it up again later
+  --now    interrupt what runs; `holdfast send ID --continue` takes it up again
   --json   one JSON document: {"stopped": true, "pid": …, "successorPid": …}
 """,
     flags={"--now": "now", "--json": "json"},

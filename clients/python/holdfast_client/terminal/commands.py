@@ -47,6 +47,7 @@ KEYS: Final = (
     ("Up, Down", "earlier prompts"),
     ("Shift-Tab", "the next mode: ask, plan, accept_edits, auto"),
     ("Ctrl-T", "show or fold thinking"),
+    ("Ctrl-O", "show all of what a question is about"),
     ("Ctrl-C", "cancel the run; once more leaves"),
     ("Ctrl-], Ctrl-D", "leave; the session goes on"),
 )

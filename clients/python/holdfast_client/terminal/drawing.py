@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import Final
 
+from rich.cells import chop_cells
 from rich.color import ColorSystem
 from rich.console import Console, RenderableType
 from rich.segment import Segment
@@ -39,11 +40,11 @@ LIVE_OUTPUT_LINES: Final = 4
 
 OUTPUT_LINES_MAX: Final = 8
 OUTPUT_HEAD_LINES: Final = 2
-DIFF_LINES_MAX: Final = 200
-"""Of a change somebody is asked about; the file itself has the rest."""
+PROPOSED_ROWS_MAX: Final = 200
+"""Of what somebody is asked about; a key shows the rest."""
 
 DONE_DIFF_LINES_MAX: Final = 24
-PROMPT_LINES_MAX: Final = 20
+PROMPT_ROWS_MAX: Final = 20
 WIDTH_MIN: Final = 10
 
 _LINE_CHARS_MAX: Final = 400
@@ -53,7 +54,7 @@ _QUIET_KINDS: Final = frozenset({"read", "search", "think"})
 """What calls of these kinds find is the model's matter: a count of lines is enough."""
 
 _TONES: Final = {"dim": "dim", "plain": "", "bold": "bold", "warning": "yellow", "error": "red"}
-_DIFF_STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
+_DIFF_STYLES: Final = {"+": "green", "-": "red", "@": "cyan", "\\": "yellow"}
 _THEME: Final = Theme({"markdown.code": "cyan", "markdown.code_block": "cyan"})
 _ROOMY: Final = (Asked, Said, Thought, Proposed, Planned, Told, Closed)
 
@@ -132,12 +133,13 @@ class Drawing:
     # Items --------------------------------------------------------------------------------------------
 
     def _asked(self, item: Asked) -> list[str]:
-        lines = item.text.strip("\n").splitlines() or [""]
-        if len(lines) > PROMPT_LINES_MAX:
-            left = len(lines) - PROMPT_LINES_MAX
-            lines = [*lines[:PROMPT_LINES_MAX], f"{self.glyphs.more} {left} more lines"]
+        text = item.text.strip("\n")
         sign = f"{self.glyphs.prompt}{self.glyphs.prompt}" if item.steered else self.glyphs.prompt
-        return self._hung(f"{sign} ", self._text("\n".join(lines), "bold"), "bold cyan")
+        rows = self._hung(f"{sign} ", self._text(text, "bold"), "bold cyan")
+        if len(rows) > PROMPT_ROWS_MAX:
+            more = f"{self.glyphs.more} {len(rows) - PROMPT_ROWS_MAX} more lines"
+            rows = [*rows[:PROMPT_ROWS_MAX], *self._cut(" " * (len(sign) + 1), more, "dim")]
+        return rows
 
     def _said(self, item: Said) -> list[str]:
         lines = self._lines(TerminalMarkdown(item.markdown)) if item.markdown else []
@@ -214,24 +216,58 @@ class Drawing:
         return lines
 
     def _proposed(self, item: Proposed) -> list[str]:
+        """Give a proposal. Nothing in it is cut at the edge: what is not seen is not to be allowed."""
         change = item.change
+        lines = [] if change is None else change.lines
+        head = Text(item.title, style="bold", overflow="fold")
         if change is not None:
-            head = Text.assemble((item.title, "bold"), (f"  +{change.added} -{change.removed}", "dim"))
-            return self._hung("  ", head) + self._diff(change, DIFF_LINES_MAX)
-        lines = self._hung("  ", self._text(item.title, "bold"))
-        lines += self._hung("    ", self._text(item.text.strip("\n"), ""))
+            removed = "?" if change.removed is None else change.removed
+            head = Text.assemble(head, (f"  +{change.added} -{removed}", "dim"))
+        rows = [] if item.continues else self._hung("  ", head)
         if item.hides:
-            lines += self._hung("    ", self._text("(it has characters that are not shown)", "red"))
-        return lines
+            rows += self._hung(
+                "    ", self._text("(<ESC> and the like stand for what cannot be seen)", "red")
+            )
+        if change is None:
+            parts = [(line, "") for line in item.text.split("\n")]
+        else:
+            parts = [(line, _DIFF_STYLES.get(line[:1], "")) for line in _with_places(change, lines)]
+        if parts and not parts[-1][0] and not item.whole:
+            parts.pop()  # The last line has an end.
+        return rows + self._folded_within(parts, 0 if change is None else change.more, whole=item.whole)
+
+    def _folded_within(self, parts: list[tuple[str, str]], more: int, *, whole: bool) -> list[str]:
+        rows: list[str] = []
+        for number, (text, style) in enumerate(parts):
+            is_cut = not whole and len(text) > PROPOSED_ROWS_MAX * self.width
+            folded = self._folded("    ", text[: PROPOSED_ROWS_MAX * self.width] if is_cut else text, style)
+            if is_cut or (not whole and len(rows) + len(folded) > PROPOSED_ROWS_MAX):
+                rows += folded[: PROPOSED_ROWS_MAX - len(rows)]
+                more += len(parts) - number
+                break
+            rows += folded
+        if more:
+            left = f"{self.glyphs.more} {more} more lines; Ctrl-O shows them"
+            rows += self._hung("    ", self._text(left, "yellow"))
+        return rows
+
+    def _folded(self, indent: str, text: str, style: str) -> list[str]:
+        """Give a line in as many rows as it takes, every blank of it; further rows begin with a sign."""
+        further = f"{self.glyphs.more:>{len(indent) - 1}} "
+        pieces = chop_cells(text.expandtabs(_TAB), max(2, self.width - len(indent))) or [""]
+        drawn = Style.parse(style or "none")
+        dim = Style.parse("dim")
+        return [
+            self._line([Segment(further, dim) if number else Segment(indent), Segment(piece, drawn)])
+            for number, piece in enumerate(pieces)
+        ]
 
     def _diff(self, change: Change, lines_max: int) -> list[str]:
         lines: list[str] = []
-        for line in change.lines[:lines_max]:
-            if change.guessed and line.startswith("@"):
-                continue  # Where in the file it stands is not known.
+        for line in _with_places(change, change.lines[:lines_max]):
             lines += self._cut("    ", line.expandtabs(_TAB), _DIFF_STYLES.get(line[:1], ""))
-        if len(change.lines) > lines_max:
-            left = len(change.lines) - lines_max
+        left = max(0, len(change.lines) - lines_max) + change.more
+        if left:
             lines += self._cut("    ", f"{self.glyphs.more} {left} more lines", "dim")
         return lines
 
@@ -295,7 +331,14 @@ def _trimmed(lines: list[str]) -> list[str]:
     return lines[start:end]
 
 
+def _with_places(change: Change, lines: list[str]) -> list[str]:
+    """Leave out where in the file it stands, if that is not known."""
+    return [line for line in lines if not (change.guessed and line.startswith("@"))]
+
+
 def _gap(before: Item, item: Item) -> bool:
+    if isinstance(item, Proposed) and item.continues:
+        return False
     if isinstance(before, Closed):
         return True
     return isinstance(item, _ROOMY) or type(before) is not type(item)

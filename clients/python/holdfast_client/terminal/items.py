@@ -39,16 +39,19 @@ class Change:
 
     Attributes:
         path: as the tool was given it.
-        lines: of a unified diff, from the first hunk on.
-        added, removed: how many lines.
+        lines: of a unified diff, from the first hunk on. Those that begin with a backslash are remarks: what
+            a person would not see, or that the diff is not the whole change. No content begins so.
+        added, removed: how many lines. `removed` is None where the file could not be read.
         guessed: the file could not be compared: the pieces alone are shown.
+        more: how many lines more there are than in `lines`.
     """
 
     path: str
     lines: list[str]
     added: int
-    removed: int
+    removed: int | None
     guessed: bool = False
+    more: int = 0
 
 
 @dataclass(slots=True)
@@ -57,14 +60,18 @@ class Proposed:
 
     Attributes:
         change: to a file, if it is one.
-        text: else the whole command or input.
-        hides: the text has characters that cannot be shown.
+        text: else the whole command or input, with a name for each character that cannot be seen.
+        hides: the text has such characters.
+        whole: all of it is drawn, however long it is.
+        continues: it is a further part of the one before.
     """
 
     title: str
     change: Change | None = None
     text: str = ""
     hides: bool = False
+    whole: bool = False
+    continues: bool = False
 
 
 @dataclass(slots=True)

@@ -31,6 +31,9 @@ class Wishes(Protocol):
     def toggle_thinking(self) -> None:
         """Show or fold thinking."""
 
+    def show_whole(self) -> None:
+        """Show what the question in front is about, all of it."""
+
 
 def bindings(wishes: Wishes, questions: Questions, buffer: Buffer) -> KeyBindings:
     """Bind the keys that `commands.KEYS` explains. What answers a question is typed, as any letter is."""
@@ -41,6 +44,7 @@ def bindings(wishes: Wishes, questions: Questions, buffer: Buffer) -> KeyBinding
         _bind(keys, key, wishes.interrupt)
     _bind(keys, Keys.ControlSquareClose, wishes.detach)
     _bind(keys, Keys.ControlT, wishes.toggle_thinking)
+    _bind(keys, Keys.ControlO, wishes.show_whole)
     _bind(keys, Keys.BackTab, wishes.next_mode)
 
     @keys.add(Keys.ControlD, filter=is_empty)
@@ -56,7 +60,7 @@ def bindings(wishes: Wishes, questions: Questions, buffer: Buffer) -> KeyBinding
 
 
 def _bind(keys: KeyBindings, key: Keys, wish: Callable[[], None]) -> None:
-    @keys.add(key)
+    @keys.add(key, eager=True)  # Some begin a sequence of Emacs, which would be waited for.
     def act(_event: KeyPressEvent) -> None:
         wish()
 

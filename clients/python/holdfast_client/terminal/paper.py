@@ -47,9 +47,16 @@ class Paper:
 
     def repaint(self) -> None:
         """Draw what the terminal shows anew."""
-        lines = self._fitting().page(list(self._kept))
         rows = max(1, self._screen.rows - _ROWS_BELOW)
-        self._screen.repaint(lines[-rows:])
+        drawing = self._fitting()
+        shown: list[Item] = []
+        drawn = 0
+        for item in reversed(self._kept):
+            shown.insert(0, item)
+            drawn += len(drawing.item(item))
+            if drawn >= rows:
+                break
+        self._screen.repaint(drawing.page(shown)[-rows:])
 
     @property
     def is_unfolded(self) -> bool:

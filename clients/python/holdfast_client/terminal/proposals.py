@@ -5,41 +5,75 @@ enough where it says everything; else the command or the input is shown as well.
 """
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from holdfast_client.shell.plain import one_line, plain
+from holdfast_client.shell.plain import one_line, revealed
 from holdfast_client.terminal import changes
 from holdfast_client.terminal.items import Change, Proposed
 from holdfast_protocol.events import RequestOpened
 
 TEXT_CHARS_MAX: Final = 16 * 1024
+PART_LINES: Final = 100
+"""Of something very long that is shown whole."""
+
 TITLE_CHARS_MAX: Final = 100
 """A longer title is not read to its end."""
 
 
-def proposal_of(request: RequestOpened, cwd: str, read: changes.Read) -> Proposed | None:
+def proposal_of(
+    request: RequestOpened, cwd: str, read: changes.Read, *, whole: bool = False
+) -> Proposed | None:
     """Give what is to be shown of a request beside its title; None if that says it all.
 
     Args:
         request: of any kind.
         cwd: of the session.
         read: see `changes.Read`.
+        whole: without any bound; else of something very long the beginning.
     """
     if request.kind != "permission":
         return None
     title = one_line(request.title, TITLE_CHARS_MAX)
     detail = _members(request.detail)
-    change = _change(detail, cwd, read)
+    change = _change(detail, cwd, read, None if whole else changes.LINES_MAX)
     if change is not None:
-        return Proposed(title, change)
+        return Proposed(title, change, whole=whole)
     text = _text(detail)
-    shown = plain(text[:TEXT_CHARS_MAX])
-    hides = shown != text[:TEXT_CHARS_MAX]
+    part = text if whole else text[:TEXT_CHARS_MAX]
+    shown = revealed(part)
+    hides = shown != part
     if text and not hides and "\n" not in text and text in title:
         return None
-    more = f"\n… {len(text) - TEXT_CHARS_MAX} more characters" if len(text) > TEXT_CHARS_MAX else ""
-    return Proposed(title, text=shown + more, hides=hides) if text else None
+    more = f"\n… {len(text) - len(part)} more characters" if len(text) > len(part) else ""
+    return Proposed(title, text=shown + more, hides=hides, whole=whole) if text else None
+
+
+def whole_of(request: RequestOpened, cwd: str, read: changes.Read) -> Iterator[Proposed]:
+    """Give all of what a request is about, in parts that do not take long to draw.
+
+    Args:
+        request: see `proposal_of`.
+        cwd: see there.
+        read: see there.
+    """
+    whole = proposal_of(request, cwd, read, whole=True)
+    if whole is None:
+        return
+    change = whole.change
+    lines = whole.text.split("\n") if change is None else change.lines
+    for at in range(0, len(lines), PART_LINES):
+        part = lines[at : at + PART_LINES]
+        text = "\n".join(part) if change is None else ""
+        yield replace(
+            whole,
+            change=change and replace(change, lines=part),
+            text=text,
+            hides=whole.hides and not at,
+            continues=at > 0,
+        )
 
 
 def _members(value: Any) -> dict[str, Any]:
@@ -57,7 +91,7 @@ def _text(detail: dict[str, Any]) -> str:
     return json.dumps(detail["input"], ensure_ascii=False, indent=1) if "input" in detail else ""
 
 
-def _change(detail: dict[str, Any], cwd: str, read: changes.Read) -> Change | None:
+def _change(detail: dict[str, Any], cwd: str, read: changes.Read, lines_max: int | None) -> Change | None:
     fields = _members(detail.get("input"))
     path = fields.get("path")
     if not isinstance(path, str):
@@ -65,8 +99,12 @@ def _change(detail: dict[str, Any], cwd: str, read: changes.Read) -> Change | No
     match detail.get("tool"), fields:
         case "edit", {"old": str(old), "new": str(new)}:
             text = read(str(Path(cwd, path)))
-            return changes.of_edit(path, old, new, text, every=bool(fields.get("replace_all")))
+            every = bool(fields.get("replace_all"))
+            change = changes.of_edit(path, old, new, text, every=every, lines_max=lines_max)
         case "write", {"content": str(content)}:
-            return changes.change_of(path, read(str(Path(cwd, path))) or "", content)
+            change = changes.of_write(path, read(str(Path(cwd, path))), content, lines_max=lines_max)
         case _:
             return None
+    if len(path) > TITLE_CHARS_MAX // 2 or one_line(path, TITLE_CHARS_MAX) != path:
+        change.lines.insert(0, f"\\ the file: {revealed(path)}".replace("\n", "<LF>"))
+    return change

@@ -241,7 +241,7 @@ class Transcript:
         call.duration_ms = event.duration_ms
         call.output = content.plain_text(event.result)
         made = [changes.of_diff(diff, self.cwd) for diff in event.diff]
-        call.added, call.removed = sum(item.added for item in made), sum(item.removed for item in made)
+        call.added, call.removed = sum(item.added for item in made), sum(item.removed or 0 for item in made)
         call.changes = [] if event.tool_call_id in self._proposed else made
         self._proposed.discard(event.tool_call_id)
         self._settled.append(call)
@@ -292,7 +292,10 @@ class Transcript:
         self._note(f"a queued prompt was removed: {event.reason}")
 
     def _ask(self, blocks: tuple[content.ContentBlock, ...], *, steered: bool = False) -> None:
-        self._settled.append(Asked(plain(content.plain_text(blocks)[:_PROMPT_CHARS_MAX]), steered))
+        text = content.plain_text(blocks)
+        if len(text) > _PROMPT_CHARS_MAX:
+            text = text[:_PROMPT_CHARS_MAX] + "…"
+        self._settled.append(Asked(plain(text), steered))
 
     def _request_opened(self, event: events.RequestOpened) -> None:
         if len(self._requests) < _OPEN_MAX:
@@ -303,7 +306,8 @@ class Transcript:
         if proposal is None:
             return
         self._settled.append(proposal)
-        if proposal.change is not None and event.tool_call_id is not None:
+        change = proposal.change
+        if change is not None and not change.guessed and event.tool_call_id is not None:
             self._proposed.add(event.tool_call_id)
 
     def _request_resolved(self, event: events.RequestResolved) -> None:

@@ -16,7 +16,7 @@ from holdfast_client.aio import Client, EventStream
 from holdfast_client.aio.rpc import new_id
 from holdfast_client.core.tail import AnyEvent
 from holdfast_client.errors import ClientError, ConnectionLost, NoAnswer
-from holdfast_client.terminal import changes, commands
+from holdfast_client.terminal import changes, commands, proposals
 from holdfast_client.terminal.actions import MODES, Actions
 from holdfast_client.terminal.commands import Line
 from holdfast_client.terminal.completion import TerminalCompleter, without_marks
@@ -28,7 +28,6 @@ from holdfast_client.terminal.joining import Past
 from holdfast_client.terminal.keys import bindings
 from holdfast_client.terminal.outbox import Outbox
 from holdfast_client.terminal.paper import Paper
-from holdfast_client.terminal.proposals import proposal_of
 from holdfast_client.terminal.questions import Question, Questions
 from holdfast_client.terminal.screen import Screen, open_output
 from holdfast_client.terminal.transcript import Transcript
@@ -256,7 +255,7 @@ class Visit:
         """Show what an agent's session asks about; this session's own requests are in its transcript."""
         if session_id != self._session.id:
             self._note(f"session {session_id} asks", "plain")
-            proposal = proposal_of(request, self.transcript.cwd, changes.read_text)
+            proposal = proposals.proposal_of(request, self.transcript.cwd, changes.read_text)
             self._paper.print([proposal] if proposal is not None else [])
         self._screen.refresh()
 
@@ -342,6 +341,19 @@ class Visit:
         else:
             self._note("thinking is shown")
         self._screen.refresh()
+
+    def show_whole(self) -> None:
+        """See `Wishes`."""
+        question = self._questions.front
+        if question is None or question.request.kind != "permission":
+            self._note("nothing is asked that could be shown")
+        else:
+            self._outbox.begin(self._show_whole, question.request)
+
+    async def _show_whole(self, request: events.RequestOpened) -> None:
+        for part in proposals.whole_of(request, self.transcript.cwd, changes.read_text):
+            self._paper.print([part])
+            await lowlevel.checkpoint()  # Keys are looked at also while much is shown.
 
     def _cancel(self) -> None:
         run = self.view.run

@@ -15,6 +15,8 @@ def _settings(scene: Scene) -> Finding:
     if isinstance(found, tuple):
         count = "one mistake" if len(found) == 1 else f"{len(found)} mistakes"
         fix = "correct it, or take it out with `holdfast config unset KEY`"
+        if not found[0].key:
+            fix = f"correct {found[0].place}; `holdfast config` changes no file that it cannot read"
         return Finding("failed", f"{count}: {found[0]}", tuple(map(str, found)), fix)
     changed = [setting for setting in found.values() if setting.origin.layer != "default"]
     details = tuple(map(_said, changed))
