@@ -50,18 +50,19 @@ _logger = logging.getLogger(__name__)
 
 _TERMINAL: Final = (events.RunCompleted, events.RunFailed, events.RunCancelled, events.RunInterrupted)
 
-_LISTED: Final = (
-    events.SessionUpdated,
-    events.ModelSwitched,
-    events.RunStarted,
-    events.RunPaused,
-    events.RunResumed,
-    *_TERMINAL,
+_LISTED: Final = frozenset(
+    {
+        events.SessionUpdated,
+        events.ModelSwitched,
+        events.RunStarted,
+        events.RunPaused,
+        events.RunResumed,
+        *_TERMINAL,
+    }
 )
 """Events after which a session's row in the list is another."""
 
 _DELTAS: Final = (events.TokenDelta, events.ToolOutput)
-_LISTED_TYPES: Final = frozenset(_LISTED)
 
 _CHECKPOINT_EVENTS: Final = 256
 """The view is stored at a run's end if so many events came since the last time: loading folds the rest."""
@@ -236,7 +237,7 @@ class Session:
             _logger.exception("session %s: cannot fold", self.id)
             self._slot.interrupt("internal_error")
         self._hub.publish(self.channel, committed)
-        if any(type(item.event) in _LISTED_TYPES for item in committed):
+        if any(type(item.event) in _LISTED for item in committed):
             self._hub.broadcast_list_change(
                 SessionsChangedParams(change="updated", session_id=self.id, session=self.info())
             )
@@ -252,20 +253,15 @@ class Session:
         self.recover("storage_unavailable")
 
     def _fold(self, event: events.Event) -> None:
-        if isinstance(event, _DELTAS):  # Nearly all events, and they end, list and settle nothing.
-            if event.run_id is not None:
-                self._run_state = next_state(self._run_state, event)
-            self.view.apply(event)
-            if self._history is not None:
-                self._history.apply(event)
-            return
         if event.run_id is not None:
             state = None if isinstance(event, events.RunStarted) else self._run_state
             self._run_state = next_state(state, event)
         self.view.apply(event)
         if self._history is not None:
             self._history.apply(event)
-        if isinstance(event, (events.PromptReceived, *_LISTED)):
+        if isinstance(event, _DELTAS):  # Nearly all events, and they end, list and settle nothing.
+            return
+        if isinstance(event, events.PromptReceived) or type(event) in _LISTED:
             self.updated_at = event.at
         if isinstance(event, (events.PromptRemoved, events.SessionEnded, *_TERMINAL)):
             self._run_over.set()
