@@ -124,15 +124,15 @@ def json_line(value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, separators=(",", ":")) + "\n")
 
 
-def style_of(arguments: Arguments) -> str:
-    """Give the format that was asked for: `--format`, or `--json` for short.
+def style_of(arguments: Arguments, preferred: str = "text") -> str:
+    """Give the format that was asked for: `--format`, or `--json` for short; else what is preferred.
 
     Raises:
         UsageError: both were given, and differ.
     """
     style = arguments.options.get("format")
     if "json" not in arguments.flags:
-        return style or "text"
+        return style or preferred
     if style not in (None, "json"):
         raise UsageError(f"--json and --format {style} exclude each other")
     return "json"

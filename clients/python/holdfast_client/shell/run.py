@@ -87,9 +87,9 @@ credentials, 5 an answer is needed and nobody is here to give it, 75 try again,
 
 def run(arguments: Arguments) -> int:
     """Run one prompt and give the exit code of its run."""
-    style = report.style_of(arguments)
-    if style == "text" and not {"json", "detach"} & arguments.flags and "format" not in arguments.options:
-        style = arguments.preferences.get("format", style)
+    # The id that `--detach` prints is for a script, whatever a person prefers.
+    preferred = "text" if "detach" in arguments.flags else arguments.preferences.get("format", "text")
+    style = report.style_of(arguments, preferred)
     screen = open_screen(
         sys.stdout, sys.stderr, arguments.chosen("color", "auto"), os.environ, activity_is_data=False
     )
