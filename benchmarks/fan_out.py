@@ -6,8 +6,8 @@ from pathlib import Path
 from benchmarks import load
 from benchmarks.daemon import running, temporary_home
 from benchmarks.load import Case
-from benchmarks.pairs import Sample, Scale, alternate
-from benchmarks.result import Row, Spec, rows
+from benchmarks.pairs import Sample, Scale
+from benchmarks.result import Row, Spec
 
 NAME = "fan-out"
 TITLE = "emit → journal → subscribers, for each stored event (nothing merges)"
@@ -28,17 +28,7 @@ _FLOOR_IS = (
 
 def measure(scale: Scale) -> list[Row]:
     """Measure each number of subscribers."""
-    found: list[Row] = []
-    for case in CASES:
-        with temporary_home() as home:
-            recording = home / "recording"
-            pairs = alternate(
-                scale.pairs,
-                lambda case=case, recording=recording: _stream(case, scale, recording),
-                lambda case=case, home=home, recording=recording: _floor(case, home, recording),
-            )
-            found += rows(pairs, _specs(case))
-    return found
+    return load.measured(CASES, scale, _stream, _floor, _specs)
 
 
 def _specs(case: Case) -> list[Spec]:

@@ -10,9 +10,9 @@ import msgspec
 from benchmarks import load
 from benchmarks.daemon import running, temporary_home
 from benchmarks.load import Case
-from benchmarks.pairs import Sample, Scale, alternate, spread
+from benchmarks.pairs import Sample, Scale, spread
 from benchmarks.readers import Frame
-from benchmarks.result import Row, Spec, rows
+from benchmarks.result import Row, Spec
 from benchmarks.traced_daemon import Commit
 
 NAME = "latency"
@@ -29,17 +29,7 @@ _FLOOR_IS = "the same as of `fan-out`: one thread that commits, then sends"
 
 def measure(scale: Scale) -> list[Row]:
     """Measure each number of subscribers."""
-    found: list[Row] = []
-    for case in CASES:
-        with temporary_home() as home:
-            recording = home / "recording"
-            pairs = alternate(
-                scale.pairs,
-                lambda case=case, recording=recording: _stream(case, scale, recording),
-                lambda case=case, home=home, recording=recording: _floor(case, home, recording),
-            )
-            found += rows(pairs, _specs(case))
-    return found
+    return load.measured(CASES, scale, _stream, _floor, _specs)
 
 
 def _specs(case: Case) -> list[Spec]:

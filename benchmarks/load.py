@@ -1,18 +1,19 @@
 """A stream in which nothing merges, at a pace, to so many subscribers."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from benchmarks.daemon import Daemon
+from benchmarks.daemon import Daemon, temporary_home
 from benchmarks.floors import process
-from benchmarks.pairs import Sample, Scale
+from benchmarks.pairs import Sample, Scale, alternate
 from benchmarks.reader import Config
 from benchmarks.readers import Frame, Readers, connected
+from benchmarks.result import Row, Spec, rows
 from benchmarks.wire import Wire
 
 RUN_END = '"type":"run_completed"'
@@ -49,6 +50,27 @@ class Streamed(NamedTuple):
     stored: int
     transactions: int
     cpu_ns: int
+
+
+def measured(
+    cases: Sequence[Case],
+    scale: Scale,
+    stream_of: Callable[[Case, Scale, Path], Sample],
+    floor_of: Callable[[Case, Path, Path], Sample],
+    specs_of: Callable[[Case], list[Spec]],
+) -> list[Row]:
+    """Measure each case in pairs; the floor repeats what the daemon's side has recorded."""
+    found: list[Row] = []
+    for case in cases:
+        with temporary_home() as home:
+            recording = home / "recording"
+            pairs = alternate(
+                scale.pairs,
+                lambda case=case, recording=recording: stream_of(case, scale, recording),
+                lambda case=case, home=home, recording=recording: floor_of(case, home, recording),
+            )
+            found += rows(pairs, specs_of(case))
+    return found
 
 
 @contextmanager
