@@ -18,14 +18,20 @@ from secrets import token_hex
 from typing import NamedTuple
 
 import anyio
-from anyio.abc import TaskGroup
+import anyio.to_thread
+from anyio.abc import TaskGroup, TaskStatus
 
 from holdfast_daemon.agents.catalogue import builtin_agents
-from holdfast_daemon.config import Config
+from holdfast_daemon.config import Config, SandboxSettings
 from holdfast_daemon.endpoints import Endpoints
+from holdfast_daemon.execution.brands import Brands
 from holdfast_daemon.execution.executor import Executor
 from holdfast_daemon.execution.hooks import Hooks
+from holdfast_daemon.execution.launcher import Launcher
+from holdfast_daemon.execution.leftovers import end_left_behind
+from holdfast_daemon.execution.mount_points import MountPoints
 from holdfast_daemon.execution.process import become_subreaper
+from holdfast_daemon.execution.sandbox import detect_sandbox
 from holdfast_daemon.hub.hub import Hub
 from holdfast_daemon.idle_exit import IdleExit
 from holdfast_daemon.journal.ballast import Ballast
@@ -120,7 +126,7 @@ class App:
                 elif self._config.idle_exit_s is not None:
                     idle = IdleExit(self._config.idle_exit_s, endpoints, server, services.runs)
                     tasks.start_soon(idle.watch, self.stop)
-                tasks.start_soon(self._watch_signals)
+                await tasks.start(self._watch_signals)
                 on_ready(endpoints.record)
                 await self._stop.wait()
                 await self._take_down(services, server)
@@ -202,7 +208,8 @@ class App:
         token = load_owner_token(state.path / "token")
         journal = Journal(store, limits, ballast=ballast)
         hub = Hub(journal, config.hub)
-        tools = builtin_tools(config.execution)
+        launcher = await _launcher(state.path)
+        tools = builtin_tools(config.execution, launcher)
         runs = RunFactory(
             journal,
             Catalogue(),
@@ -257,9 +264,10 @@ class App:
         await peer.last_answered.wait()
         self.stop()
 
-    async def _watch_signals(self) -> None:
+    async def _watch_signals(self, *, task_status: TaskStatus[None]) -> None:
         """The first signal stops in order, a second one at once."""
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            task_status.started()  # From here on: nobody is told that the daemon is ready before.
             signalled = False  # A stop for another reason does not make the first signal a second one.
             async for number in signals:
                 if signalled:
@@ -277,6 +285,17 @@ class App:
         server.close_all()
         with anyio.move_on_after(1):
             await server.gone()
+
+
+async def _launcher(state_dir: Path) -> Launcher:
+    """End what a killed daemon left behind on this state, and give what starts processes from now on."""
+    brands = await anyio.to_thread.run_sync(Brands.of_state, state_dir)
+    await end_left_behind(brands)
+    points = MountPoints(state_dir / "mount-points")
+    await anyio.to_thread.run_sync(points.remove_left_behind)
+    settings = SandboxSettings()
+    sandbox = await anyio.to_thread.run_sync(detect_sandbox, settings, points, Path.home(), os.environ.copy())
+    return Launcher(sandbox, brands, settings)
 
 
 def _first(error: Exception) -> Exception:

@@ -11,6 +11,7 @@ import msgspec
 
 KIB = 1024
 MIB = 1024 * KIB
+GIB = 1024 * MIB
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
 """A number of things or bytes. None would stop the daemon's work; the upper bound only catches slips."""
@@ -117,6 +118,55 @@ class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):
     matches_max: Count = 500
     searched_file_bytes_max: Count = 16 * MIB
     search_timeout_s: Seconds = 20.0
+
+
+class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What confines the processes of tools, and what they may.
+
+    Attributes:
+        mode: `auto` takes the strongest there is and says which; `require` refuses commands where they would
+            not be confined; `off` confines none.
+        network: commands share the machine's network.
+        unix_sockets: commands may use sockets of the file system.
+        memory_bytes_max: of data, per process. Not of address space, of which Node alone reserves more.
+        file_bytes_max: of one file that a command writes.
+        processes_max: of one call; the kernel does not count those of root.
+    """
+
+    mode: Literal["auto", "require", "off"] = "auto"
+    network: bool = False
+    unix_sockets: bool = False
+    processes_max: Count = 256
+    memory_bytes_max: Count = 4 * GIB
+    file_bytes_max: Count = 1 * GIB
+
+
+Domain = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(\*\.)?[A-Za-z0-9_.-]+(:[0-9]{1,5})?\Z",
+        min_length=1,
+        max_length=255,
+        description="a host as example.org, or *.example.org for those below it, with :PORT if it is another",
+    ),
+]
+"""As `allowed_addresses.check_listed` reads it; names beyond ASCII in their `xn--` form."""
+
+
+class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The `fetch` tool.
+
+    Attributes:
+        domains: what may be fetched; nothing else may, so that an empty list allows nothing.
+        private_addresses: a listed name may lead to this machine or its private networks.
+        timeout_s: of a whole fetch, redirects included.
+    """
+
+    domains: Annotated[tuple[Domain, ...], msgspec.Meta(max_length=1024)] = ()
+    private_addresses: bool = False
+    timeout_s: Seconds = 30.0
+    body_bytes_max: Count = 4 * MIB
+    text_chars_max: Count = 256 * KIB
 
 
 HookEvent = Literal["pre_tool_use", "post_tool_use"]

@@ -274,9 +274,6 @@ async def test_a_killed_daemon_leaves_no_tool_process_behind(command: str) -> No
         assert events[-1]["type"] == "run_interrupted"
 
 
-@pytest.mark.xfail(
-    reason="the kernel's signal at the daemon's death reaches the command itself, not its children"
-)
 @pytest.mark.parametrize(
     "command",
     [

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from process_sightings import Lines, is_dead, living_with, new_mark, unreaped_children, until_dead
 
 from holdfast_daemon.config import ExecutionLimits
-from holdfast_daemon.execution import family, shims
+from holdfast_daemon.execution import process_table, shims
 from holdfast_daemon.execution.process import (
     OutputTooLarge,
     _OutputReader,
@@ -273,9 +273,9 @@ async def test_a_cancellation_before_the_start_starts_nothing() -> None:
 async def test_a_signal_reaches_exactly_the_process_that_was_seen() -> None:
     """A pid that has gone to another process since the scan must not be hit."""
     async with await anyio.open_process(["/bin/sleep", "1000"]) as child:
-        seen = family._entry(child.pid)
-        family._send(seen._replace(started=seen.started + 1), signal.SIGKILL)
-        family._send(seen, signal.SIGTERM)
+        seen = process_table.process_entry(child.pid)
+        process_table.send(seen._replace(started=seen.started + 1), signal.SIGKILL)
+        process_table.send(seen, signal.SIGTERM)
         with anyio.fail_after(10):
             assert await child.wait() == -signal.SIGTERM  # Not of the SIGKILL that came before.
 
@@ -285,7 +285,7 @@ def test_a_process_name_cannot_forge_the_fields_behind_it(tmp_path: Path) -> Non
     program.symlink_to("/bin/sleep")
     child = subprocess.Popen([program, "1000"])
     try:
-        entry = family._entry(child.pid)
+        entry = process_table.process_entry(child.pid)
         assert (entry.parent, entry.zombie) == (os.getpid(), False)
     finally:
         child.kill()

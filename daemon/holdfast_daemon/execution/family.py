@@ -11,14 +11,14 @@ Knows nothing of tools or output. Scans block for a few milliseconds and run in 
 import contextlib
 import logging
 import os
-import resource
 import signal
 import sys
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import anyio
 import anyio.to_thread
+
+from holdfast_daemon.execution.process_table import ProcessEntry, brand_of, process_entry, process_table, send
 
 KILL_TIMEOUT_S: Final = 5.0
 """How long killed processes may take to vanish; only one stuck in the kernel takes longer."""
@@ -29,32 +29,19 @@ _POLL_MAX_S: Final = 0.1
 _log = logging.getLogger(__name__)
 
 
-class ProcessEntry(NamedTuple):
-    """One row of procfs. (pid, started) names a process for good; a pid alone may be used again."""
-
-    pid: int
-    started: int
-    parent: int
-    group: int
-    session: int
-    state: str
-
-    @property
-    def zombie(self) -> bool:
-        """Whether it is dead and waits to be reaped."""
-        return self.state in "ZX"
-
-
 class Family:
     """The processes descended from one leader.
 
     Args:
         leader: the pid of a child just started with `start_new_session`, not reaped yet.
         brand: the number it was branded with, or None.
+        contains: the leader holds the others in a pid namespace; they end when it does, so it gets no
+            SIGTERM.
     """
 
-    def __init__(self, leader: int, brand: int | None) -> None:
+    def __init__(self, leader: int, brand: int | None, *, contains: bool = False) -> None:
         self._leader = leader
+        self._contains = contains
         self._brand = brand
         self._leader_started = _started(leader)
         self._sessions = {leader}  # Every session a member was ever seen in.
@@ -81,7 +68,7 @@ class Family:
         Raises:
             OSError: procfs cannot be read now, for want of descriptors for example.
         """
-        found = self._find(_process_table())
+        found = self._find(process_table())
         pids = {entry.pid for entry in found}
         return tuple(entry for entry in found if not self._gone(entry, pids))
 
@@ -101,11 +88,7 @@ class Family:
     def _branded(self, pid: int) -> bool:
         if pid == self._leader:
             return self._leader in self._sessions
-        if self._brand is None:
-            return False
-        with contextlib.suppress(OSError):  # Gone, or another user's.
-            return resource.prlimit(pid, resource.RLIMIT_RTTIME)[1] == self._brand
-        return False
+        return self._brand is not None and brand_of(pid) == self._brand
 
     def _gone(self, entry: ProcessEntry, pids: set[int]) -> bool:
         """Reap a zombie that is ours; one of a member is not gone, it may become ours at any moment."""
@@ -138,9 +121,11 @@ class Family:
         if any(entry.group == self._leader for entry in members):
             self._kill_group(signum)
         for entry in members:
+            if self._contains and entry.pid == self._leader and signum is not signal.SIGKILL:
+                continue
             if signum is signal.SIGKILL or entry[:2] not in signalled:
                 signalled.add(entry[:2])
-                _send(entry, signum)
+                send(entry, signum)
         return bool(members)
 
     def _kill_group(self, signum: signal.Signals) -> None:
@@ -159,42 +144,8 @@ class Family:
             await anyio.sleep(wait_s)
 
 
-def _process_table() -> dict[int, ProcessEntry]:
-    table: dict[int, ProcessEntry] = {}
-    for path in Path("/proc").iterdir():
-        if path.name.isdigit():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-                table[int(path.name)] = _entry(int(path.name))
-    return table
-
-
-def _entry(pid: int) -> ProcessEntry:
-    data = Path(f"/proc/{pid}/stat").read_bytes()
-    # The name in parentheses may hold anything, so fields are counted after its last one (proc(5)).
-    fields = data[data.rindex(b")") + 2 :].split()
-    return ProcessEntry(
-        pid=pid,
-        started=int(fields[19]),
-        parent=int(fields[1]),
-        group=int(fields[2]),
-        session=int(fields[3]),
-        state=fields[0].decode(),
-    )
-
-
 def _started(pid: int) -> int | None:
     try:
-        return _entry(pid).started
+        return process_entry(pid).started
     except OSError:  # Gone already, or no procfs.
         return None
-
-
-def _send(entry: ProcessEntry, signum: signal.Signals) -> None:
-    """Signal exactly this process, or nobody if its pid has gone to another."""
-    with contextlib.suppress(OSError):  # Gone, another user's, or no descriptor left: the next round tells.
-        descriptor = os.pidfd_open(entry.pid)
-        try:
-            if _entry(entry.pid).started == entry.started:
-                signal.pidfd_send_signal(descriptor, signum)
-        finally:
-            os.close(descriptor)

@@ -36,11 +36,12 @@ class HookReport(msgspec.Struct, frozen=True, kw_only=True):
     """What one hook did.
 
     Attributes:
+        event: a `HookEvent`, or what extensions know beside them.
         value: the changed input or result, if `decision` is `modify`.
     """
 
     hook: str
-    event: HookEvent
+    event: str
     decision: Literal["allow", "deny", "modify"]
     duration_ms: int
     reason: str | None = None

@@ -9,7 +9,7 @@ import ctypes
 import logging
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import anyio
@@ -17,8 +17,9 @@ import anyio.to_thread
 from anyio.abc import ByteReceiveStream, Process
 
 from holdfast_daemon.config import ExecutionLimits
+from holdfast_daemon.execution.brands import Brands
 from holdfast_daemon.execution.family import Family
-from holdfast_daemon.execution.shims import available_shims, new_brand
+from holdfast_daemon.execution.shims import available_shims
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _READ_BYTES: Final = 64 * 1024
@@ -48,6 +49,9 @@ async def run_process(
     env: Mapping[str, str],
     limits: ExecutionLimits,
     output: Callable[[str], Awaitable[None]],
+    brand: int | None = None,
+    descriptors: Collection[int] = (),
+    contains: bool = False,
 ) -> int:
     """Run a program to its end.
 
@@ -61,6 +65,9 @@ async def run_process(
         env: its whole environment.
         limits: `grace_s` and `output_read_bytes_max` apply.
         output: gets stdout and stderr as text, bytes that are not UTF-8 as U+FFFD. The child waits for it.
+        brand: marks it and all it starts; None: a number of its own.
+        descriptors: it inherits these.
+        contains: it holds what it starts in a pid namespace, see `Family`.
 
     Returns:
         The exit code; a negative one is the signal that ended the child.
@@ -69,7 +76,8 @@ async def run_process(
         OutputTooLarge: it wrote too much.
         OSError: it could not be started; no process is left.
     """
-    process, family = await _start(argv, cwd, env)
+    brand = brand or Brands.of_process().new()
+    process, family = await _start(argv, cwd, env, brand, descriptors, contains=contains)
     assert process.stdout is not None
     reader = _OutputReader(process.stdout, output, limits.output_read_bytes_max)
     try:
@@ -80,9 +88,16 @@ async def run_process(
             await _close(process)
 
 
-async def _start(argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> tuple[Process, Family]:
+async def _start(
+    argv: Sequence[str],
+    cwd: str,
+    env: Mapping[str, str],
+    brand: int,
+    descriptors: Collection[int],
+    *,
+    contains: bool,
+) -> tuple[Process, Family]:
     shims = await anyio.to_thread.run_sync(available_shims)
-    brand = new_brand()
     process: Process | None = None
     with anyio.CancelScope(shield=True):  # A child without its family would be nobody's.
         process = await anyio.open_process(
@@ -93,9 +108,10 @@ async def _start(argv: Sequence[str], cwd: str, env: Mapping[str, str]) -> tuple
             cwd=cwd,
             env=env,
             start_new_session=True,
+            pass_fds=tuple(descriptors),
         )
     assert process is not None
-    return process, Family(process.pid, brand if shims.prlimit else None)
+    return process, Family(process.pid, brand if shims.prlimit else None, contains=contains)
 
 
 async def _follow(process: Process, family: Family, reader: "_OutputReader", grace_s: float) -> int:

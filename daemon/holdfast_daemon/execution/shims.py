@@ -2,16 +2,17 @@
 
 They stand in for a `preexec_fn`, which would run Python between fork and exec.
 
-- `setpriv --pdeathsig KILL`: the kernel kills the child when the daemon dies. The death that counts is the
-  spawning *thread*'s, so processes are started on the loop's thread, which lives as long as the daemon.
+- `setpriv --pdeathsig KILL`: the kernel kills the child when the daemon dies. Of root's it also takes the
+  right to raise limits, the brand among them. The death that counts is the spawning *thread*'s, so processes
+  are started on the loop's thread, which lives as long as the daemon.
 - `prlimit --rttime=N:N`: brands the child and all it will ever start with a number. The limit means nothing
   to a process without real-time scheduling, is inherited through fork, exec and setsid, can be read from
   outside, and is not shed by clearing the environment or closing descriptors.
 """
 
 import functools
+import os
 import resource
-import secrets
 import shutil
 import subprocess
 import sys
@@ -19,14 +20,20 @@ from typing import Final
 
 import msgspec
 
+from holdfast_daemon.execution.brands import Brands
+
 _PATH: Final = "/usr/bin:/bin:/usr/sbin:/sbin"  # Fixed: no session's PATH decides what the daemon starts.
 _PROBE_TIMEOUT_S: Final = 5.0
-_BRAND_BASE: Final = 1 << 62  # Microseconds: no real-time process runs so long without a wait.
 
 
 class Shims(msgspec.Struct, frozen=True, kw_only=True):
-    """Absolute paths of the shims that work here; None for one that does not."""
+    """Absolute paths of the shims that work here; None for one that does not.
 
+    Attributes:
+        root: whether a right has to be dropped that only root's processes have.
+    """
+
+    root: bool = False
     setpriv: str | None = None
     prlimit: str | None = None
 
@@ -36,13 +43,12 @@ class Shims(msgspec.Struct, frozen=True, kw_only=True):
         if self.prlimit is not None:
             words += [self.prlimit, f"--rttime={brand}:{brand}"]
         if self.setpriv is not None:
-            words += [self.setpriv, "--pdeathsig", "KILL", "--"]
+            words += [self.setpriv, "--pdeathsig", "KILL"]
+            if self.root:
+                # Alone with this right could a process take its brand off.
+                words += ["--inh-caps", "-sys_resource", "--bounding-set", "-sys_resource"]
+            words.append("--")
         return tuple(words)
-
-
-def new_brand() -> int:
-    """Give a number no other call has: 61 random bits."""
-    return _BRAND_BASE | secrets.randbits(61)
 
 
 @functools.cache
@@ -54,14 +60,16 @@ def available_shims() -> Shims:
     prlimit = shutil.which("prlimit", path=_PATH)
     if resource.getrlimit(resource.RLIMIT_RTTIME)[1] != resource.RLIM_INFINITY:
         prlimit = None
+    root = os.geteuid() == 0 and setpriv is not None and _works(Shims(root=True, setpriv=setpriv))
     return Shims(
-        setpriv=setpriv if setpriv and _works(Shims(setpriv=setpriv)) else None,
+        root=root,
+        setpriv=setpriv if setpriv and _works(Shims(root=root, setpriv=setpriv)) else None,
         prlimit=prlimit if prlimit and _works(Shims(prlimit=prlimit)) else None,
     )
 
 
 def _works(shims: Shims) -> bool:
-    command = [*shims.prefix(new_brand()), "/bin/sh", "-c", ":"]
+    command = [*shims.prefix(Brands.of_process().new()), "/bin/sh", "-c", ":"]
     try:
         done = subprocess.run(  # noqa: S603 - fixed words, no input of anybody
             command,

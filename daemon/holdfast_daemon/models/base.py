@@ -42,14 +42,33 @@ class BlockEnded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepCompleted(msgspec.Struct, frozen=True, kw_only=True):
-    """The response is whole; the last event of a step. `cost` is None where the price is unknown."""
+    """The response is whole; the last event of a step. `cost` is None where the price is unknown.
+
+    Attributes:
+        detail: what the provider says of the stop, for a person: why it refused, for example.
+    """
 
     stop_reason: StopReason
     usage: Usage
     cost: Cost | None = None
+    detail: str | None = None
 
 
-StepEvent = BlockStarted | BlockDelta | BlockEnded | StepCompleted
+class RetryScheduled(msgspec.Struct, frozen=True, kw_only=True):
+    """A try failed before anything of the response came; there will be another. Comes before all others.
+
+    Attributes:
+        attempt: the try that failed, from 1.
+        delay_ms: until the next.
+        error: why it failed.
+    """
+
+    attempt: int
+    delay_ms: int
+    error: ErrorInfo
+
+
+StepEvent = BlockStarted | BlockDelta | BlockEnded | StepCompleted | RetryScheduled
 
 
 class ModelError(Exception):
@@ -61,9 +80,11 @@ class ModelError(Exception):
 
 
 class TextPart(msgspec.Struct, frozen=True, kw_only=True):
-    """Text the model wrote."""
+    """Text the model wrote, with what its provider wants back verbatim."""
 
     text: str
+    provider: str | None = None
+    opaque: Json = None
 
 
 class ThinkingPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,9 +144,15 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session asks of a model."""
+    """What a session asks of a model.
+
+    Attributes:
+        cache_key: names the conversation to providers that route by it to find a cached prefix; tells nothing
+            of who is talking.
+    """
 
     thinking: Thinking = "off"
+    cache_key: str | None = None
 
 
 class Model(Protocol):

@@ -27,7 +27,7 @@ from holdfast_daemon.models.offline_steps import (
     Text,
     Thinking,
 )
-from holdfast_daemon.models.offline_tree import Items, Member, Members, Tree, as_json
+from holdfast_daemon.plain_tree import Items, Member, Members, Tree, as_json
 
 SCRIPT_CHARS_MAX: Final = CHARS_MAX
 """The longest script; its loader takes under a second for so much."""
@@ -68,11 +68,14 @@ def parse_script(text: str) -> tuple[Step, ...]:
     Raises:
         BadScript: the text is too long or no script; names line and key and the nearest known key.
     """
-    from holdfast_daemon.models import offline_yaml  # noqa: PLC0415 - brings PyYAML in
+    from holdfast_daemon import yaml_reader  # noqa: PLC0415 - brings PyYAML in
 
     if len(text) > SCRIPT_CHARS_MAX:
         raise BadScript(f"the script is longer than {SCRIPT_CHARS_MAX} characters")
-    document = offline_yaml.load(text)
+    try:
+        document = yaml_reader.load(text)
+    except yaml_reader.BadYaml as error:
+        raise BadScript(str(error)) from error
     (script,) = _fields(document, "the document", ("script",))
     return tuple(_steps(script.value, "script"))
 

@@ -141,7 +141,8 @@ class History:
 def _part(event: events.ContentBlockEnd) -> TextPart | ThinkingPart | ToolCallPart | None:
     """Give what a model is shown of a block. Cut thinking lacks its signature, a cut call is no call."""
     if event.kind == "text":
-        return TextPart(text=event.text) if event.text else None
+        part = TextPart(text=event.text, provider=event.provider, opaque=event.opaque)
+        return part if event.text else None
     if event.partial:
         return None
     if event.kind == "thinking":

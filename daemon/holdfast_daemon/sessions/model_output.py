@@ -11,6 +11,7 @@ from holdfast_daemon.models.base import (
     BlockEnded,
     BlockStarted,
     ModelError,
+    RetryScheduled,
     StepCompleted,
     StepEvent,
 )
@@ -106,6 +107,8 @@ class ModelOutput:
                 await self._end(event)
             case StepCompleted():
                 await self._complete(event)
+            case RetryScheduled():
+                await self._notice_retry(event)
 
     def resume(self, step: int, calls: list[Call], usage: Usage, cost: Cost | None) -> None:
         """Take up a run that waited through a restart: its last step is whole, some calls have no outcome."""
@@ -119,6 +122,17 @@ class ModelOutput:
         ends = tuple(self._end_event(block, partial=True) for block in self._open.values())
         self._open.clear()
         return ends
+
+    async def _notice_retry(self, event: RetryScheduled) -> None:
+        wait = f"Try {event.attempt + 1} follows in {event.delay_ms / 1000:.1f} s."
+        await self._log.commit(
+            events.Notice(
+                run_id=self._log.run_id,
+                kind="model_retry",
+                message=f"{event.error.message} {wait}",
+                level="warning",
+            )
+        )
 
     @property
     def _message_id(self) -> str:

@@ -1,8 +1,10 @@
 """The list of built-in tools."""
 
-from holdfast_daemon.config import ExecutionLimits
+from holdfast_daemon.config import ExecutionLimits, FetchSettings
+from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.tools.base import Tool
 from holdfast_daemon.tools.edit import EditTool
+from holdfast_daemon.tools.fetch import FetchTool
 from holdfast_daemon.tools.files import ReadTool
 from holdfast_daemon.tools.listing import GlobTool, ListTool
 from holdfast_daemon.tools.search import GrepTool
@@ -12,20 +14,27 @@ from holdfast_daemon.tools.turns import Turns
 from holdfast_daemon.tools.write import WriteTool
 
 
-def builtin_tools(limits: ExecutionLimits) -> tuple[Tool, ...]:
+def builtin_tools(
+    limits: ExecutionLimits, launcher: Launcher | None = None, fetching: FetchSettings | None = None
+) -> tuple[Tool, ...]:
     """Give the tools every session is offered, in a stable order.
 
     Args:
         limits: the daemon's.
+        launcher: the daemon's; None: processes are not confined.
+        fetching: the daemon's. Without a domain there is no `fetch`: nobody needs a tool that always refuses.
     """
+    launcher = launcher or Launcher()
     turns = Turns()
+    fetch = (FetchTool(limits, launcher, fetching),) if fetching and fetching.domains else ()
     return (
         ReadTool(),
         WriteTool(limits, turns),
         EditTool(limits, turns),
         ListTool(limits),
         GlobTool(limits),
-        GrepTool(limits),
-        ShellTool(limits),
+        GrepTool(limits, launcher),
+        ShellTool(limits, launcher),
+        *fetch,
         TodoTool(),
     )

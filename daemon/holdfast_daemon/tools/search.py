@@ -18,7 +18,8 @@ from msgspec import Meta
 
 from holdfast_daemon.config import ExecutionLimits
 from holdfast_daemon.execution.confined_paths import ConfinedPaths, OutsideRoots
-from holdfast_daemon.execution.process import run_process
+from holdfast_daemon.execution.confinement import Confinement, own_places
+from holdfast_daemon.execution.launcher import Launcher, NotConfined
 from holdfast_daemon.tools.base import ToolContext, ToolFailure, ToolResult
 from holdfast_daemon.tools.path_arguments import PathText, absolute, check_path, path_failure
 from holdfast_daemon.tools.tree import SKIPPED
@@ -99,6 +100,7 @@ class GrepTool:
 
     Args:
         limits: of the daemon.
+        launcher: of the daemon.
     """
 
     name = "grep"
@@ -109,8 +111,9 @@ class GrepTool:
     kind: ToolKind = "search"
     input_type: type[msgspec.Struct] = GrepInput
 
-    def __init__(self, limits: ExecutionLimits) -> None:
+    def __init__(self, limits: ExecutionLimits, launcher: Launcher | None = None) -> None:
         self._limits = limits
+        self._launcher = launcher or Launcher()
 
     def title(self, tool_input: GrepInput) -> str:
         """Show the pattern."""
@@ -125,7 +128,7 @@ class GrepTool:
 
         Raises:
             ToolFailure: kinds `not_found`, `outside_roots`, `forbidden`, `timeout`, `too_large`,
-                `invalid_input`, `tool_failed`.
+                `invalid_input`, `no_sandbox`, `tool_failed`.
         """
         await anyio.to_thread.run_sync(functools.partial(_check_there, tool_input.path, context))
         report = _Report()
@@ -148,7 +151,16 @@ class GrepTool:
         # ASCII, whatever the locale makes of arguments.
         argv = (sys.executable, "-I", "-S", "-c", _PROGRAM, _PACKAGES, json.dumps(asked))
         try:
-            code = await run_process(argv, cwd="/", env={}, limits=self._limits, output=report.take)
+            code = await self._launcher.run(
+                argv,
+                cwd="/",
+                env={},
+                limits=self._limits,
+                output=report.take,
+                confinement=Confinement(readable=(*context.roots, *own_places()), hidden=context.hidden),
+            )
+        except NotConfined as error:
+            raise ToolFailure(f"a search must be confined here: {error}", kind="no_sandbox") from error
         except OSError as error:
             raise ToolFailure(f"the search could not be started: {error.strerror}") from error
         if report.end is None and report.failure is None:

@@ -1,6 +1,6 @@
-"""The `shell` tool: one command, not confined by anything but its time and its output.
+"""The `shell` tool: one command, which may change the session's directories and reach nothing else.
 
-Who may run one is the gate's matter, processes are `execution.process`'s.
+Who may run one is the gate's matter, what confines it is `execution.sandbox`'s.
 """
 
 import contextlib
@@ -12,8 +12,10 @@ import msgspec
 from msgspec import Meta
 
 from holdfast_daemon.config import ExecutionLimits
+from holdfast_daemon.execution.confinement import Confinement
 from holdfast_daemon.execution.excerpt import Excerpt
-from holdfast_daemon.execution.process import OutputTooLarge, run_process
+from holdfast_daemon.execution.launcher import Launcher, NotConfined
+from holdfast_daemon.execution.process import OutputTooLarge
 from holdfast_daemon.tools.base import ToolContext, ToolFailure, ToolResult
 from holdfast_protocol.content import TextBlock
 from holdfast_protocol.events import Location, ToolKind
@@ -41,6 +43,7 @@ class ShellTool:
 
     Args:
         limits: of the daemon.
+        launcher: of the daemon.
     """
 
     name = "shell"
@@ -51,8 +54,9 @@ class ShellTool:
     kind: ToolKind = "execute"
     input_type: type[msgspec.Struct] = ShellInput
 
-    def __init__(self, limits: ExecutionLimits) -> None:
+    def __init__(self, limits: ExecutionLimits, launcher: Launcher | None = None) -> None:
         self._limits = limits
+        self._launcher = launcher or Launcher()
         self._argv = _shell_argv()
 
     def title(self, tool_input: ShellInput) -> str:
@@ -70,7 +74,8 @@ class ShellTool:
         """Run the command. A failing command is a result, not a failure.
 
         Raises:
-            ToolFailure: kinds `not_found` (the directory is gone), `output_too_large`, `tool_failed`.
+            ToolFailure: kinds `not_found` (the directory is gone), `output_too_large`, `no_sandbox`,
+                `tool_failed`.
         """
         if "\0" in tool_input.command:
             raise ToolFailure("a command cannot hold a NUL character", kind="invalid_input")
@@ -82,11 +87,18 @@ class ShellTool:
 
         argv = (*self._argv, tool_input.command)
         try:
-            exit_code = await run_process(
-                argv, cwd=context.cwd, env=context.env, limits=self._limits, output=output
+            exit_code = await self._launcher.run(
+                argv,
+                cwd=context.cwd,
+                env=context.env,
+                limits=self._limits,
+                output=output,
+                confinement=Confinement(writable=context.roots, hidden=context.hidden),
             )
         except OutputTooLarge as error:
             raise ToolFailure(f"killed: {error}", kind="output_too_large") from error
+        except NotConfined as error:
+            raise ToolFailure(f"commands must be confined here: {error}", kind="no_sandbox") from error
         except OSError as error:
             raise _start_failure(context.cwd, error) from error
         return ToolResult(content=(TextBlock(text=_report(exit_code, shown)),), truncated=shown.cut)
@@ -105,6 +117,9 @@ def _report(exit_code: int, shown: Excerpt) -> str:
 
 
 def _ending(exit_code: int) -> str:
+    if 128 < exit_code < 128 + signal.NSIG:
+        with contextlib.suppress(ValueError):  # What shells and sandboxes make of a signal.
+            return f"exit code {exit_code} (as of {signal.Signals(exit_code - 128).name})"
     if exit_code >= 0:
         return f"exit code {exit_code}"
     name = f"signal {-exit_code}"

@@ -1,0 +1,42 @@
+"""AGENTS.md: what a trusted project tells agents. Shown in a session's first event."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from holdfast_daemon.extensions.loader import Unreadable, read_text
+from holdfast_daemon.extensions.trust import INSTRUCTIONS
+
+INSTRUCTIONS_BYTES_MAX: Final = 64 * 1024
+"""Of one file; a model reads it with every step."""
+
+
+class Instructions(msgspec.Struct, frozen=True, kw_only=True):
+    """One file: its text, or why it was not read."""
+
+    path: str
+    text: str = ""
+    problem: str | None = None
+
+
+def project_instructions(project: str, cwd: str) -> tuple[Instructions, ...]:
+    """Give the files from the project's directory down to the session's, the most general first. Blocks.
+
+    Args:
+        project: a trusted project's directory, without symlinks.
+        cwd: the session's, at or below it, without symlinks.
+    """
+    top, place = Path(project), Path(cwd)
+    places = [place, *place.parents]
+    inside = [each for each in places if each.is_relative_to(top)] or [top]
+    return tuple(_read(each / INSTRUCTIONS) for each in reversed(inside) if (each / INSTRUCTIONS).exists())
+
+
+def _read(path: Path) -> Instructions:
+    try:
+        if path.is_symlink():
+            raise Unreadable("is a symlink")  # noqa: TRY301 - one way to say why
+        return Instructions(path=str(path), text=read_text(path, INSTRUCTIONS_BYTES_MAX))
+    except Unreadable as error:
+        return Instructions(path=str(path), problem=str(error))

@@ -1,0 +1,112 @@
+"""The plugins there are: read when first asked for, kept until a reload.
+
+Nothing below a project is opened before the project is trusted. Reading runs no code of a plugin; its skills
+are described by a process of its own.
+"""
+
+import os
+from pathlib import Path
+from typing import Final, Literal
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from holdfast_daemon.execution.launcher import Launcher
+from holdfast_daemon.extensions.loader import Plugin, Scope, load_plugins
+from holdfast_daemon.extensions.manifest import Problem
+from holdfast_daemon.extensions.skills import Skill, describe_skills
+from holdfast_daemon.extensions.slash_commands import SlashCommand, all_commands, commands_in, commands_of
+from holdfast_daemon.extensions.trust import FOLDER, Trust
+
+PROJECTS_MAX: Final = 64
+"""Projects whose plugins are kept; the one not asked for for longest is read again."""
+
+
+class LoadedPlugin(msgspec.Struct, frozen=True, kw_only=True):
+    """A plugin and its skills.
+
+    Attributes:
+        problems: of the folder and of its skills; a skill with one is off.
+    """
+
+    plugin: Plugin
+    skills: tuple[Skill, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def status(self) -> Literal["loaded", "partly", "failed"]:
+        """How much of it is there."""
+        if self.plugin.manifest is None:
+            return "failed"
+        return "partly" if self.problems else "loaded"
+
+
+class ProjectExtensions(msgspec.Struct, frozen=True, kw_only=True):
+    """All a session in one directory gets.
+
+    Attributes:
+        project: the project's directory.
+        trusted: whether what is below it was read.
+        plugins: the user's, then the project's.
+        commands: one of each name, by name.
+    """
+
+    project: str
+    trusted: bool
+    plugins: tuple[LoadedPlugin, ...]
+    commands: tuple[SlashCommand, ...]
+
+
+class Plugins:
+    """The user's and the projects' plugins.
+
+    Args:
+        config_dir: holds `plugins/` and `commands/`.
+        trust: decides about projects.
+        launcher: the daemon's, for processes that describe skills.
+    """
+
+    def __init__(self, config_dir: Path, trust: Trust, launcher: Launcher | None = None) -> None:
+        self._config_dir = config_dir
+        self._trust = trust
+        self._launcher = launcher
+        self._kept: dict[str, tuple[LoadedPlugin, ...]] = {}  # By place; the last one used comes last.
+        self._reading = anyio.Lock()
+
+    async def of(self, cwd: str) -> ProjectExtensions:
+        """Give what a session in a directory gets."""
+        project = (await self._trust.project(cwd)).path
+        trusted = await self._trust.is_trusted(project)
+        plugins = await self._loaded(self._config_dir / "plugins", "user")
+        user = await anyio.to_thread.run_sync(commands_in, self._config_dir / "commands", "user")
+        theirs: tuple[SlashCommand, ...] = ()
+        if trusted:
+            folder = Path(project, FOLDER)
+            plugins += await self._loaded(folder / "plugins", "project")
+            theirs = await anyio.to_thread.run_sync(commands_in, folder / "commands", "project")
+        commands = all_commands(user, commands_of(loaded.plugin for loaded in plugins), theirs)
+        return ProjectExtensions(project=project, trusted=trusted, plugins=plugins, commands=commands)
+
+    def forget(self) -> None:
+        """Read all plugins again when they are next asked for (`plugin/reload`)."""
+        self._kept.clear()
+
+    async def _loaded(self, place: Path, scope: Scope) -> tuple[LoadedPlugin, ...]:
+        key = os.fspath(place)
+        async with self._reading:
+            found = self._kept.pop(key, None)
+            if found is None:
+                plugins = await anyio.to_thread.run_sync(load_plugins, place, scope)
+                found = tuple([await self._described(plugin) for plugin in plugins])
+            self._kept[key] = found
+            while len(self._kept) > PROJECTS_MAX:
+                del self._kept[next(iter(self._kept))]
+        return found
+
+    async def _described(self, plugin: Plugin) -> LoadedPlugin:
+        if plugin.manifest is None:
+            return LoadedPlugin(plugin=plugin, skills=(), problems=plugin.problems)
+        entries = plugin.manifest.skills
+        skills, problems = await describe_skills(entries, plugin.name, plugin.folder, self._launcher)
+        return LoadedPlugin(plugin=plugin, skills=skills, problems=problems)

@@ -1,0 +1,79 @@
+"""The sandbox of this machine, and commands in it."""
+
+import functools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+import pytest
+from process_sightings import Lines
+
+from holdfast_daemon.config import ExecutionLimits, SandboxSettings
+from holdfast_daemon.execution.brands import Brands
+from holdfast_daemon.execution.confinement import Confinement
+from holdfast_daemon.execution.launcher import Launcher
+from holdfast_daemon.execution.mount_points import MountPoints
+from holdfast_daemon.execution.sandbox import Unconfined, detect_sandbox
+
+ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+
+
+@functools.cache
+def why_not() -> str | None:
+    """Say why there is no sandbox on this machine."""
+    sandbox = detect_sandbox(SandboxSettings(), MountPoints(), Path.home(), {})
+    return sandbox.info.detail if isinstance(sandbox, Unconfined) else None
+
+
+def need_sandbox() -> None:
+    """Leave the test out where there is no sandbox; fail it where there has to be one."""
+    reason = why_not()
+    if reason is None:
+        return
+    message = f"there is no sandbox here: {reason}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def launcher(
+    *,
+    settings: SandboxSettings | None = None,
+    home: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    points: MountPoints | None = None,
+    brands: Brands | None = None,
+) -> Launcher:
+    """Give what starts processes in this machine's sandbox."""
+    need_sandbox()
+    settings = settings or SandboxSettings()
+    sandbox = detect_sandbox(settings, points or MountPoints(), home or Path.home(), environ or {})
+    return Launcher(sandbox, brands, settings)
+
+
+async def said(
+    command: str,
+    *,
+    launched_by: Launcher,
+    root: Path,
+    hidden: tuple[Path, ...] = (),
+    lines: Lines | None = None,
+    code: int | None = None,
+    network: bool = False,
+    **limits: float,
+) -> str:
+    """Run a shell command in a root; give what it wrote."""
+    lines = lines or Lines()
+    with anyio.fail_after(30):
+        ended = await launched_by.run(
+            ["/bin/bash", "-c", command],
+            cwd=str(root),
+            env=ENV,
+            limits=ExecutionLimits(**limits),
+            output=lines.take,
+            confinement=Confinement(writable=(str(root),), hidden=tuple(map(str, hidden)), network=network),
+        )
+    if code is not None:
+        assert ended == code, lines.text
+    return lines.text
