@@ -26,11 +26,23 @@ from benchmarks import (
     report,
     round_trip,
     start,
+    streaming,
 )
 from benchmarks.pairs import Scale
 from benchmarks.result import Figure, Report
 
-FIGURES: tuple[ModuleType, ...] = (start, memory, round_trip, fan_out, latency, replay, ps, cancel, decode)
+FIGURES: tuple[ModuleType, ...] = (
+    start,
+    memory,
+    round_trip,
+    fan_out,
+    streaming,
+    latency,
+    replay,
+    ps,
+    cancel,
+    decode,
+)
 """In the order in which they are printed; each has NAME, TITLE and `measure(scale)`."""
 
 

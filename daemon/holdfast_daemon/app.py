@@ -43,6 +43,7 @@ from holdfast_daemon.methods.dispatcher import Dispatcher
 from holdfast_daemon.methods.idempotency import InFlight
 from holdfast_daemon.methods.services import Services
 from holdfast_daemon.models.catalogue import Catalogue
+from holdfast_daemon.models.provider_source import ProviderSource
 from holdfast_daemon.net.auth import OWNER, Principal, Tokens, load_owner_token
 from holdfast_daemon.net.listener import BindError
 from holdfast_daemon.net.stdio import serve_stdio
@@ -208,13 +209,15 @@ class App:
         token = load_owner_token(state.path / "token")
         journal = Journal(store, limits, ballast=ballast)
         hub = Hub(journal, config.hub)
-        launcher = await _launcher(state.path)
-        tools = builtin_tools(config.execution, launcher)
+        launcher = await _launcher(state.path, config.sandbox)
+        tools = builtin_tools(config.execution, launcher, config.fetch)
+        providers = ProviderSource(os.environ, config.base_urls.given())
         runs = RunFactory(
             journal,
-            Catalogue(),
+            Catalogue(config.default_model, source=providers),
             builtin_agents(),
             Executor(tools, config.execution),
+            launcher,
             Hooks(config.hooks, config.execution.hooks_max),
             config.sessions,
             hidden=_hidden(config),
@@ -239,8 +242,12 @@ class App:
             instance_id=token_hex(8),
             started_at=int(time.time() * 1000),
             in_flight=InFlight(),
+            launcher=launcher,
         )
-        async with journal.running(), hub.running(), registry.running():
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(providers.aclose)  # Last: nothing streams any more.
+            for part in (journal, hub, registry):
+                await stack.enter_async_context(part.running())
             await authority.load()
             yield Core(services, tokens, authority, token)
 
@@ -287,13 +294,12 @@ class App:
             await server.gone()
 
 
-async def _launcher(state_dir: Path) -> Launcher:
+async def _launcher(state_dir: Path, settings: SandboxSettings) -> Launcher:
     """End what a killed daemon left behind on this state, and give what starts processes from now on."""
     brands = await anyio.to_thread.run_sync(Brands.of_state, state_dir)
     await end_left_behind(brands)
     points = MountPoints(state_dir / "mount-points")
     await anyio.to_thread.run_sync(points.remove_left_behind)
-    settings = SandboxSettings()
     sandbox = await anyio.to_thread.run_sync(detect_sandbox, settings, points, Path.home(), os.environ.copy())
     return Launcher(sandbox, brands, settings)
 

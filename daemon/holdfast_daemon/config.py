@@ -169,6 +169,35 @@ class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
     text_chars_max: Count = 256 * KIB
 
 
+BaseUrl = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^https?://[^/@?#\s]+(/[^@?#\s]*)?\Z",
+        min_length=1,
+        max_length=1024,
+        description="an https URL, or http to this machine, without user, query or fragment",
+    ),
+]
+"""Where a provider is reached; `providers.checked_base_url` says the rest."""
+
+
+class BaseUrls(msgspec.Struct, frozen=True, kw_only=True):
+    """Where providers are reached, if not at their own addresses: mirrors, gateways, servers elsewhere."""
+
+    anthropic: BaseUrl | None = None
+    openai: BaseUrl | None = None
+    deepseek: BaseUrl | None = None
+    moonshot: BaseUrl | None = None
+    ollama: BaseUrl | None = None
+    lmstudio: BaseUrl | None = None
+    llamacpp: BaseUrl | None = None
+    vllm: BaseUrl | None = None
+
+    def given(self) -> dict[str, str]:
+        """Give those that are set, by the provider's name."""
+        return {name: url for name in self.__struct_fields__ if (url := getattr(self, name)) is not None}
+
+
 HookEvent = Literal["pre_tool_use", "post_tool_use"]
 
 
@@ -209,7 +238,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         hooks: Python functions that see every tool call.
         idle_exit_s: exit after so long without a connection and without work; None: never.
         shutdown_grace_s: how long a stop waits for runs before it interrupts them.
-        default_model: of sessions that name none.
+        default_model: of sessions that name none; `auto` takes one of the first provider whose key is set, else
+            one of a server on this machine, else the offline model.
         default_agent: likewise.
     """
 
@@ -222,13 +252,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     hooks: Annotated[tuple[HookSpec, ...], msgspec.Meta(max_length=64)] = ()
     idle_exit_s: Seconds | None = 600.0
     shutdown_grace_s: Grace = 5.0
-    default_model: Name = "offline/rehearsal"
+    default_model: Name = "auto"
     default_agent: Name = "chat"
     net: NetLimits = NetLimits()
     journal: JournalLimits = JournalLimits()
     hub: HubLimits = HubLimits()
     sessions: SessionLimits = SessionLimits()
     execution: ExecutionLimits = ExecutionLimits()
+    sandbox: SandboxSettings = SandboxSettings()
+    fetch: FetchSettings = FetchSettings()
+    base_urls: BaseUrls = BaseUrls()
 
 
 NOT_OVER: Final[dict[str, str]] = {

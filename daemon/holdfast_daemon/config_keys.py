@@ -35,7 +35,10 @@ DESCRIBED: Final[Mapping[str, Described]] = {
     "ws_origins": Described(
         "listen", "Origins of pages that may connect, beside the daemon's own.", "--ws-origin"
     ),
-    "default_model": Described("daemon", "The model of sessions that name none."),
+    "default_model": Described(
+        "daemon",
+        "The model of sessions that name none; `auto` for one whose key is set or that runs on this machine.",
+    ),
     "default_agent": Described("daemon", "The agent of sessions that name none."),
     "idle_exit_s": Described(
         "daemon", "Exit after so long without a client and without work; `off` for never.", "--idle-exit"
@@ -47,6 +50,9 @@ DESCRIBED: Final[Mapping[str, Described]] = {
 _NOT_SETTINGS: Final = frozenset({"state_dir", "runtime_dir", "stdio"})
 _NO_VARIABLE: Final = frozenset({"hooks"})
 """A hook is code: nothing that merely sets variables, as a directory's `.envrc`, may bring one."""
+
+_NO_VARIABLES: Final = frozenset({"sandbox", "fetch", "base_urls"})
+"""Nor may it open the sandbox, or have keys sent elsewhere."""
 
 
 def daemon_keys() -> tuple[Key, ...]:
@@ -97,7 +103,7 @@ def _described(name: str, field: inspect.Field) -> Key:
 
 def _limit(section: str, field: inspect.Field) -> Key:
     name = f"{section}.{field.name}"
-    variable = f"HOLDFAST_{section.upper()}_{field.name.upper()}"
+    variable = "" if section in _NO_VARIABLES else f"HOLDFAST_{section.upper()}_{field.name.upper()}"
     return _key(field, name, variable=variable, not_over=NOT_OVER.get(name, ""))
 
 
@@ -125,6 +131,8 @@ def _traits(kind: inspect.Type) -> dict[str, Any]:
         case inspect.StrType():
             lengths = {"minimum": kind.min_length, "maximum": kind.max_length}
             return {"kind": "string", "pattern": kind.pattern or "", **lengths}
+        case inspect.BoolType():
+            return {"kind": "boolean"}
         case inspect.IntType():
             return {"kind": "integer", "minimum": kind.ge, "maximum": kind.le}
         case inspect.FloatType():

@@ -13,7 +13,8 @@ from holdfast_daemon.agents.catalogue import builtin_agents
 from holdfast_daemon.config import Config
 from holdfast_daemon.config_keys import config_of
 from holdfast_daemon.execution.hooks import Hooks
-from holdfast_daemon.models.catalogue import Catalogue
+from holdfast_daemon.models.catalogue import AUTO, BUILT_IN
+from holdfast_daemon.models.provider_source import ProviderSource
 from holdfast_daemon.net.upgrade import check_origin
 from holdfast_protocol.settings.resolve import BadSettings, File, Flag, Problem, Setting, meant, resolve
 from holdfast_protocol.settings.trusted import FILE_BYTES_MAX, trusted
@@ -73,12 +74,8 @@ def _read(path: Path, *, must_exist: bool) -> File | None:
 
 def _unavailable(config: Config, settings: Mapping[str, Setting]) -> Iterator[Problem]:
     """Yield a problem for every setting that names what there is not."""
-    models = [info.name for info in Catalogue().models]
     agents = builtin_agents()
-    if config.default_model not in models:
-        yield _problem(
-            settings["daemon.default_model"], f"no such model{meant(config.default_model, models)}"
-        )
+    yield from _unavailable_model(config, settings)
     if config.default_agent not in agents:
         yield _problem(
             settings["daemon.default_agent"], f"no such agent{meant(config.default_agent, agents)}"
@@ -88,6 +85,24 @@ def _unavailable(config: Config, settings: Mapping[str, Setting]) -> Iterator[Pr
             yield _problem(settings["listen.ws_origins"], complaint)
     if config.hooks and (complaint := _complaint(lambda: Hooks(config.hooks))):
         yield _problem(settings["hooks"], complaint)
+
+
+def _unavailable_model(config: Config, settings: Mapping[str, Setting]) -> Iterator[Problem]:
+    """Look at the default model and at where providers are; imports them only if a setting is about them."""
+    urls = config.base_urls.given()
+    own = [AUTO, *(entry.info.name for entry in BUILT_IN)]
+    if not urls and config.default_model in own:
+        return
+    from holdfast_daemon.models.providers import KNOWN_MODELS, checked_base_url  # noqa: PLC0415 - see above
+
+    for provider, url in urls.items():
+        if complaint := _complaint(lambda url=url: checked_base_url(url)):
+            yield _problem(settings[f"base_urls.{provider}"], complaint)
+    source = ProviderSource({}, {})
+    if config.default_model not in own and source.named(config.default_model) is None:
+        known = [f"{model.target.provider.name}/{model.target.id}" for model in KNOWN_MODELS]
+        meant_model = meant(config.default_model, [*own, *known])
+        yield _problem(settings["daemon.default_model"], f"no such model{meant_model}")
 
 
 def _problem(setting: Setting, message: str) -> Problem:

@@ -201,6 +201,7 @@ _SETTINGS: Final = (
     "roots",
     "meta",
     "forked_from",
+    "sandbox",
 )
 
 

@@ -1341,6 +1341,7 @@ export interface SessionUpdated {
   roots?: string[] | null;
   meta?: unknown;
   forkedFrom?: Origin | null;
+  sandbox?: SandboxInfo | null;
   by?: string | null;
 }
 

@@ -49,6 +49,12 @@ def test_no_variable_can_bring_code():
     assert KEYS["hooks"].variable == ""
 
 
+def test_no_variable_opens_the_sandbox_or_has_keys_sent_elsewhere():
+    guarded = [key for key in KEYS.values() if key.section in ("sandbox", "fetch", "base_urls")]
+    assert len(guarded) > 10
+    assert all(key.variable == "" for key in guarded)
+
+
 def test_every_flag_of_a_setting_is_one_the_daemon_has():
     from holdfast_daemon.flags import parser
 

@@ -17,6 +17,7 @@ from holdfast_daemon.agents.catalogue import builtin_agents
 from holdfast_daemon.config import Config
 from holdfast_daemon.execution.executor import Executor
 from holdfast_daemon.execution.hooks import Hooks
+from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.hub.hub import Hub
 from holdfast_daemon.journal.journal import Journal
 from holdfast_daemon.journal.store import Store
@@ -177,7 +178,8 @@ async def core_running(
     executor = Executor([*builtin_tools(config.execution), *tools], config.execution)
     known = {**builtin_agents(), **{agent.name: agent for agent in agents}}
     hooks = Hooks(config.hooks)
-    runs = RunFactory(journal, catalogue or Catalogue(), known, executor, hooks, config.sessions)
+    launcher = Launcher()
+    runs = RunFactory(journal, catalogue or Catalogue(), known, executor, launcher, hooks, config.sessions)
     registry = Registry(journal, hub, runs, Rules(journal), config.sessions)
     tokens = Tokens("owner", failures_max=10, window_s=60, clock=time.monotonic)
     services = Services(
@@ -191,6 +193,7 @@ async def core_running(
         instance_id="instance",
         started_at=0,
         in_flight=InFlight(),
+        launcher=launcher,
     )
     async with journal.running(), hub.running(), registry.running():
         try:

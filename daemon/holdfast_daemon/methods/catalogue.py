@@ -31,7 +31,8 @@ async def agents(services: Services, _caller: Caller, _params: AgentListParams) 
 
 async def models(services: Services, _caller: Caller, _params: ModelListParams) -> ModelListResult:
     """Answer `model/list`."""
-    return ModelListResult(models=services.runs.catalogue.models, default=services.config.default_model)
+    catalogue = services.runs.catalogue
+    return ModelListResult(models=catalogue.models, default=catalogue.default)
 
 
 async def tools(services: Services, _caller: Caller, params: ToolListParams) -> ToolListResult:

@@ -43,7 +43,7 @@ async def status(services: Services, _caller: Caller, _params: DaemonStatusParam
         uptime_ms=int(time.time() * 1000) - services.started_at,
         rss_bytes=_rss_bytes(),
         endpoints=services.lifecycle.endpoints,
-        sandbox="none",
+        sandbox=services.launcher.sandbox.kind,
         sessions=services.registry.statistics(),
         net=services.lifecycle.net_statistics(),
         hub=services.hub.statistics(),

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from holdfast_daemon.config import Config
+from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.hub.hub import Hub
 from holdfast_daemon.hub.subscription import Outlet
 from holdfast_daemon.journal.journal import Journal
@@ -77,6 +78,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     instance_id: str
     started_at: int
     in_flight: InFlight
+    launcher: Launcher
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ from holdfast_daemon.sessions.commands import Close, Idempotency, Update
 from holdfast_daemon.sessions.environment import allowed_environment
 from holdfast_protocol import events
 from holdfast_protocol.errors import InvalidParams
-from holdfast_protocol.events import SandboxInfo
 from holdfast_protocol.methods.session import (
     MutationResult,
     SessionCloseParams,
@@ -146,7 +145,7 @@ async def export(services: Services, _caller: Caller, params: SessionExportParam
 async def _started(services: Services, params: SessionCreateParams) -> events.SessionStarted:
     config = services.config
     agent = params.agent or config.default_agent
-    model = params.model or config.default_model
+    model = params.model or services.runs.catalogue.default
     services.runs.check_names(agent=agent, model=model)
     _check_meta(services, params.meta)
     # In a thread: a directory on a mount that does not answer holds up this call alone.
@@ -162,7 +161,7 @@ async def _started(services: Services, params: SessionCreateParams) -> events.Se
         budget=params.budget,
         title=params.title,
         meta=params.meta,
-        sandbox=SandboxInfo(kind="none", detail="Tools run with the daemon's own rights."),
+        sandbox=services.launcher.sandbox,
     )
 
 

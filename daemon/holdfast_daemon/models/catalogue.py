@@ -1,16 +1,20 @@
 """The models the daemon knows, by name. Each is made when a session first asks for it.
 
-Adapters bring heavy libraries in, so an entry holds how to make a model, not the model.
+Adapters bring heavy libraries in, so an entry holds how to make a model, not the model; and what the providers
+have is asked for only when somebody names one of their models or wants the list.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
 
 import msgspec
 
 from holdfast_daemon.models import offline
 from holdfast_daemon.models.base import Model
 from holdfast_protocol.methods.catalogue import ModelInfo
+
+AUTO: Final = "auto"
+"""A default that is chosen: the first model of a provider that can be used, else the offline one."""
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,36 +32,88 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
 BUILT_IN: Final = (CatalogueEntry(info=offline.INFO, make=offline.OfflineModel),)
 
 
+class ModelSource(Protocol):
+    """Where models come from that are not built in."""
+
+    def entries(self) -> Iterable[CatalogueEntry]:
+        """Give those that can be used, the most wanted first. Asked once."""
+        ...
+
+    def named(self, name: str) -> CatalogueEntry | None:
+        """Give a model that is not among the entries, by its name; None where nobody has such names."""
+        ...
+
+
+class NoSource:
+    """No models but those that are built in. Implements `ModelSource`."""
+
+    def entries(self) -> Iterable[CatalogueEntry]:
+        """See `ModelSource.entries`."""
+        return ()
+
+    def named(self, name: str) -> CatalogueEntry | None:
+        """See `ModelSource.named`."""
+        del name
+
+
 class Catalogue:
     """Gives models by name.
 
     Args:
-        default: the name of the model a session gets that names none.
-        entries: each name once, in the order they are listed.
+        default: the name of the model a session gets that names none; `auto` for one that can be used.
+        entries: those built in, each name once, in the order they are listed.
+        source: asked for the rest.
 
     Raises:
         ValueError: there is no model of that name, or two of one name.
     """
 
-    def __init__(self, default: str = offline.NAME, entries: tuple[CatalogueEntry, ...] = BUILT_IN) -> None:
-        self._entries: Mapping[str, CatalogueEntry] = {entry.info.name: entry for entry in entries}
+    def __init__(
+        self,
+        default: str = offline.NAME,
+        entries: tuple[CatalogueEntry, ...] = BUILT_IN,
+        source: ModelSource | None = None,
+    ) -> None:
+        self._built_in = {entry.info.name: entry for entry in entries}
+        self._source = source or NoSource()
+        self._sourced: dict[str, CatalogueEntry] | None = None  # None: not asked for yet.
         self._made: dict[str, Model] = {}  # Models asked for so far; they hold no session's state.
-        if len(self._entries) != len(entries):
+        self._default = default
+        if len(self._built_in) != len(entries):
             raise ValueError("two models have one name")
-        if default not in self._entries:
-            raise ValueError(f"there is no model {default}; there are: {', '.join(self._entries)}")
-        self.default = default
+        if default != AUTO and self._entry(default) is None:
+            raise ValueError(f"there is no model {default}; there are: {', '.join(self._built_in)}")
 
     @property
     def models(self) -> tuple[ModelInfo, ...]:
-        """All models, as they are listed."""
-        return tuple(entry.info for entry in self._entries.values())
+        """All models, as they are listed: the built-in ones last."""
+        return tuple(entry.info for entry in (*self._others().values(), *self._built_in.values()))
+
+    @property
+    def default(self) -> str:
+        """The name of the model a session gets that names none."""
+        return self._default if self._default != AUTO else self.models[0].name
 
     def get(self, name: str) -> Model | None:
         """Give the model of that name, or None."""
-        entry = self._entries.get(name)
-        if entry is None:
-            return None
         if name not in self._made:
+            entry = self._entry(name)
+            if entry is None:
+                return None
             self._made[name] = entry.make()
         return self._made[name]
+
+    def add(self, entries: Iterable[CatalogueEntry]) -> None:
+        """List models found later, behind those of the source; a name that is there stays as it is."""
+        others = self._others()
+        for entry in entries:
+            others.setdefault(entry.info.name, entry)
+
+    def _others(self) -> dict[str, CatalogueEntry]:
+        if self._sourced is None:
+            self._sourced = {entry.info.name: entry for entry in self._source.entries()}
+        return self._sourced
+
+    def _entry(self, name: str) -> CatalogueEntry | None:
+        """Look a name up; the source is asked only for what is not built in."""
+        return self._built_in.get(name) or self._others().get(name) or self._source.named(name)

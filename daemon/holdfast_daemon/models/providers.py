@@ -6,6 +6,7 @@ entry of any model of any provider.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from holdfast_protocol.methods.catalogue import ModelInfo
 
 _LOOPBACK: Final = frozenset(("127.0.0.1", "::1", "localhost"))
 _MILLION: Final = 1_000_000
+_MODEL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,200}")
 
 _MESSAGES: Final = Messages()
 _RESPONSES: Final = Responses()
@@ -114,6 +116,26 @@ def provider_entries(
         entry(known, sdks, environ=environ, base_url=(base_urls or {}).get(known.target.provider.name))
         for known in KNOWN_MODELS
         if environ.get(known.target.provider.key_variable or "")
+    )
+
+
+def named_entry(
+    name: str, sdks: Sdks, environ: Mapping[str, str] = os.environ, base_urls: Mapping[str, str] | None = None
+) -> CatalogueEntry | None:
+    """Give the entry of any model of a provider, listed or not, by its name `PROVIDER/MODEL`; None if there is
+    no such provider. Whether the provider has such a model, and a key is set, shows when it is asked.
+
+    Raises:
+        ValueError: the base URL is not one to send a key to.
+    """
+    provider_name, _, model = name.partition("/")
+    provider = PROVIDERS.get(provider_name)
+    if provider is None or not _MODEL_ID.fullmatch(model):
+        return None
+    known = [known for known in KNOWN_MODELS if known.target.provider is provider and known.target.id == model]
+    unknown = KnownModel(target=Target(provider=provider, id=model), description=f"A model of {provider_name}.")
+    return entry(
+        known[0] if known else unknown, sdks, environ=environ, base_url=(base_urls or {}).get(provider_name)
     )
 
 

@@ -275,12 +275,20 @@ class Mutations:
         driver = self._driver(admission.started)
         self._slot.reserve(driver, number)
         try:
-            seq = await self._journal.commit(self._log, *admission.group, rows=rows)
+            seq = await self._journal.commit(
+                self._log, *self._sandbox_change(), *admission.group, rows=rows
+            )
         except BaseException:
             self._slot.release()
             raise
         self._slot.start(tasks, self._load_history)
         return seq
+
+    def _sandbox_change(self) -> tuple[events.Event, ...]:
+        """Say before a run that another sandbox is active than the log says: never a silent fallback."""
+        assert self._view.settings is not None
+        sandbox = self._runs.sandbox
+        return () if sandbox == self._view.settings.sandbox else (events.SessionUpdated(sandbox=sandbox),)
 
     async def _go_on(self, cause: str, tasks: TaskGroup) -> None:
         """Close a run nobody drives any more, then start the first waiting prompt."""

@@ -1,11 +1,14 @@
 """Makes drivers of runs: everything a run needs that is the daemon's, in one place."""
 
+import hashlib
+
 import anyio
 
 from holdfast_daemon.agents.base import Agent
 from holdfast_daemon.config import SessionLimits
 from holdfast_daemon.execution.executor import Executor, SessionExecutor
 from holdfast_daemon.execution.hooks import Hooks
+from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.journal.journal import Journal, SessionLog
 from holdfast_daemon.journal.redactor import Redactor
 from holdfast_daemon.models.base import ModelOptions, ToolSpec
@@ -20,7 +23,7 @@ from holdfast_daemon.sessions.tool_hooks import ToolHooks
 from holdfast_daemon.sessions.workspace import Workspace
 from holdfast_daemon.tools.client_hosted import HostedTools
 from holdfast_protocol.errors import Draining, NotFound, Overloaded
-from holdfast_protocol.events import RunStarted
+from holdfast_protocol.events import RunStarted, SandboxInfo
 from holdfast_protocol.methods.catalogue import ToolInfo
 from holdfast_protocol.view import Settings
 
@@ -41,6 +44,7 @@ class RunFactory:
         catalogue: Catalogue,
         agents: dict[str, Agent],
         executor: Executor,
+        launcher: Launcher,
         hooks: Hooks,
         limits: SessionLimits,
         hidden: tuple[str, ...] = (),
@@ -52,6 +56,7 @@ class RunFactory:
         self._ended = anyio.Event()  # Replaced whenever a run ends.
         self._journal = journal
         self._executor = executor
+        self._launcher = launcher
         self._hooks = hooks
         self._limits = limits
         self._hidden = hidden
@@ -143,7 +148,7 @@ class RunFactory:
             hidden=self._hidden,
             env=env,
             hosted=hosted.tools,
-            sandboxed=settings.sandbox.kind != "none",
+            sandboxed=self._launcher.confines,
         )
         hooks = ToolHooks(run_log, self._hooks, consent, workspace)
         admission = ToolAdmission(run_log.run_id, self._executor, hooks, consent, workspace)
@@ -152,7 +157,7 @@ class RunFactory:
             run_log,
             self.agents[started.agent],
             model,
-            ModelOptions(thinking=settings.thinking),
+            ModelOptions(thinking=settings.thinking, cache_key=_cache_key(log.session_id)),
             self.tool_specs(hosted),
             self._limits.steps_per_run_max,
             output,
@@ -161,6 +166,11 @@ class RunFactory:
             started.budget,
             resumed=resumed,
         )
+
+    @property
+    def sandbox(self) -> SandboxInfo:
+        """What confines the processes of tools."""
+        return self._launcher.sandbox
 
     def tool_specs(self, hosted: HostedTools) -> tuple[ToolSpec, ...]:
         """Give a session's tools in a stable order; hosted ones take the place of those of the same name."""
@@ -182,3 +192,8 @@ class RunFactory:
             if spec.name not in names
         )
         return (*own, *theirs)
+
+
+def _cache_key(session_id: str) -> str:
+    """Give a name of the conversation that tells a provider nothing: clients choose ids."""
+    return hashlib.sha256(session_id.encode()).hexdigest()[:32]

@@ -50,6 +50,7 @@ class SessionUpdated(EventBase, frozen=True, kw_only=True, tag="session_updated"
     roots: tuple[str, ...] | None = None
     meta: Json = None
     forked_from: Origin | None = None
+    sandbox: SandboxInfo | None = None
     by: str | None = None
 
 

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, Final, Literal, NamedTuple, cast
 
-Kind = Literal["integer", "number", "string", "strings", "tables"]
+Kind = Literal["boolean", "integer", "number", "string", "strings", "tables"]
 
 OFF: Final = "off"
 """How a file, a variable or a flag says that there is no value, where there may be none."""
@@ -102,6 +102,8 @@ def read(key: Key, text: str) -> Any:
         Misfit: the text is no such value.
     """
     match key.kind:
+        case "boolean":
+            return fit(key, {"true": True, "false": False}.get(text.strip(), text))
         case "integer" | "number":
             return fit(key, _number(text))
         case "strings":
@@ -132,6 +134,10 @@ def shown(value: object, length_max: int = 60) -> str:
     except (TypeError, ValueError):  # A date, or not a tree of plain values.
         text = str(value)
     return text if len(text) <= length_max else text[: length_max - 1] + "…"
+
+
+def _boolean(_key: Key, given: object) -> bool | None:
+    return given if isinstance(given, bool) else None
 
 
 def _integer(key: Key, given: object) -> int | None:
@@ -183,6 +189,7 @@ def _table(key: Key, given: dict[str, object]) -> dict[str, Any]:
 
 
 _FITTING: Final = {
+    "boolean": _boolean,
     "integer": _integer,
     "number": _bounded,
     "string": _string,
@@ -191,6 +198,7 @@ _FITTING: Final = {
 }
 
 _NOUNS: Final = {
+    "boolean": "true or false",
     "integer": "a whole number",
     "number": "a number",
     "string": "a string",
