@@ -20,7 +20,7 @@ from benchmarks.load import RUN_END
 from benchmarks.streaming_ask import PATHS, Ask, answer, asks
 from holdfast_daemon.journal.sqlite import SQLiteStore
 
-_END = b"0\r\n\r\n"
+_HEAD_END = b"\r\n\r\n"
 
 
 _SESSIONS = itertools.count(1)
@@ -62,20 +62,39 @@ class Relay(asyncio.Protocol):
         self.ended = asyncio.get_running_loop().create_future()
         self._client = client
         self._database = database
-        self._partial = b""
+        self._raw = b""  # HTTP that is not taken off yet.
+        self._headed = False  # Its head is.
+        self._whole = False  # The last chunk came.
+        self._partial = b""  # The begin of an event.
         self._session = next(_SESSIONS)
         self._seq = 1
 
     def data_received(self, data: bytes) -> None:
-        events = (self._partial + data).split(b"\n\n")
+        events = (self._partial + self._body(data)).split(b"\n\n")
         self._partial = events.pop()
         lines = [_LINE.encode(_Line(text)) + b"\n" for event in events if (text := _text(event))]
         if lines:
             if self._database is not None:
                 self._store(self._database, lines)
             self._client.write(b"".join(lines))
-        if self._partial.endswith(_END):
+        if self._whole:
             self.ended.set_result(None)
+
+    def _body(self, data: bytes) -> bytes:
+        """Take HTTP off: the head, and the lines around each chunk."""
+        data = self._raw + data
+        place = 0 if self._headed else data.find(_HEAD_END) + len(_HEAD_END)
+        self._headed = self._headed or place >= len(_HEAD_END)
+        chunks: list[bytes] = []
+        while self._headed and (line_end := data.find(b"\r\n", place)) > 0:
+            begin, size = line_end + 2, int(data[place:line_end], 16)
+            if begin + size + 2 > len(data):
+                break
+            chunks.append(data[begin : begin + size])
+            place = begin + size + 2
+            self._whole = not size
+        self._raw = data[place:] if self._headed else data
+        return b"".join(chunks)
 
     def _store(self, database: apsw.Connection, lines: list[bytes]) -> None:
         rows = [
@@ -89,7 +108,7 @@ class Relay(asyncio.Protocol):
 
 
 def _text(event: bytes) -> str | None:
-    """Give the text of an event; what surrounds its data, HTTP's lines too, is skipped."""
+    """Give the text of an event, if it has any."""
     _, found, data = event.partition(b"data: ")
     if not found or data == b"[DONE]":
         return None

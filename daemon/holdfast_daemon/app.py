@@ -23,6 +23,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from holdfast_daemon.agents.catalogue import builtin_agents
 from holdfast_daemon.config import Config, SandboxSettings
+from holdfast_daemon.config_servers import mcp_server_of
 from holdfast_daemon.endpoints import Endpoints
 from holdfast_daemon.execution.brands import Brands
 from holdfast_daemon.execution.executor import Executor
@@ -48,10 +49,12 @@ from holdfast_daemon.net.auth import OWNER, Principal, Tokens, load_owner_token
 from holdfast_daemon.net.listener import BindError
 from holdfast_daemon.net.stdio import serve_stdio
 from holdfast_daemon.server import Server
+from holdfast_daemon.sessions.extensions import Extensions
 from holdfast_daemon.sessions.registry import Registry
 from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.stored_tokens import StoredTokens
+from holdfast_daemon.stored_trust import StoredTrust
 from holdfast_daemon.tools.builtin import builtin_tools
 from holdfast_protocol.discovery import Record, locations
 from holdfast_protocol.methods.daemon import DaemonState, DaemonStateParams, NetStatistics
@@ -219,6 +222,7 @@ class App:
             Executor(tools, config.execution),
             launcher,
             Hooks(config.hooks, config.execution.hooks_max),
+            _extensions(config, StoredTrust(journal), launcher),
             config.sessions,
             hidden=_hidden(config),
         )
@@ -292,6 +296,13 @@ class App:
         server.close_all()
         with anyio.move_on_after(1):
             await server.gone()
+
+
+def _extensions(config: Config, trusted: StoredTrust, launcher: Launcher) -> Extensions:
+    """Give what sessions get their plugins and servers with; the user's lie beside the configuration file."""
+    shared = locations(os.environ, str(Path.home()), sys.platform)
+    servers = tuple(map(mcp_server_of, config.mcp_servers))
+    return Extensions(Path(shared.config), Path.home(), trusted, launcher, config.execution, servers)
 
 
 async def _launcher(state_dir: Path, settings: SandboxSettings) -> Launcher:

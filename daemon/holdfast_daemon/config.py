@@ -147,7 +147,7 @@ Domain = Annotated[
         pattern=r"^(\*\.)?[A-Za-z0-9_.-]+(:[0-9]{1,5})?\Z",
         min_length=1,
         max_length=255,
-        description="a host as example.org, or *.example.org for those below it, with :PORT if it is another",
+        description="a host as example.org, *.example.org for those below it, :PORT behind it",
     ),
 ]
 """As `allowed_addresses.check_listed` reads it; names beyond ASCII in their `xn--` form."""
@@ -225,6 +225,37 @@ class HookSpec(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: Seconds = 10.0
 
 
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+
+
+class McpServerSetting(msgspec.Struct, frozen=True, kw_only=True):
+    """An MCP server every session gets: a program, or an address.
+
+    Attributes:
+        name: what its tools' names begin with.
+        command: the program, on the session's PATH or absolute.
+        args: its arguments.
+        env: `NAME=VALUE`, added to the session's environment.
+        url: of a server over streamable HTTP, instead of a program.
+        headers: `Name: value`, sent there.
+    """
+
+    name: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z",
+            min_length=1,
+            max_length=32,
+            description="letters, digits, - and _, at most 32",
+        ),
+    ]
+    command: Word | None = None
+    args: Annotated[tuple[Word, ...], msgspec.Meta(max_length=256)] = ()
+    env: Annotated[tuple[Word, ...], msgspec.Meta(max_length=64)] = ()
+    url: Word | None = None
+    headers: Annotated[tuple[Word, ...], msgspec.Meta(max_length=32)] = ()
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All settings.
 
@@ -236,10 +267,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ws: listen for WebSockets on loopback; the port, 0 for any, None for not at all.
         ws_origins: origins of pages that may connect, beside the daemon's own.
         hooks: Python functions that see every tool call.
+        mcp_servers: MCP servers every session gets.
         idle_exit_s: exit after so long without a connection and without work; None: never.
         shutdown_grace_s: how long a stop waits for runs before it interrupts them.
-        default_model: of sessions that name none; `auto` takes one of the first provider whose key is set, else
-            one of a server on this machine, else the offline model.
+        default_model: of sessions that name none; `auto` takes one of the first provider whose key is set,
+            else one of a server on this machine, else the offline model.
         default_agent: likewise.
     """
 
@@ -250,6 +282,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     ws: Port | None = None
     ws_origins: Annotated[tuple[Origin, ...], msgspec.Meta(max_length=64)] = ()
     hooks: Annotated[tuple[HookSpec, ...], msgspec.Meta(max_length=64)] = ()
+    mcp_servers: Annotated[tuple[McpServerSetting, ...], msgspec.Meta(max_length=32)] = ()
     idle_exit_s: Seconds | None = 600.0
     shutdown_grace_s: Grace = 5.0
     default_model: Name = "auto"

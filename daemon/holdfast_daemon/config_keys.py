@@ -37,7 +37,7 @@ DESCRIBED: Final[Mapping[str, Described]] = {
     ),
     "default_model": Described(
         "daemon",
-        "The model of sessions that name none; `auto` for one whose key is set or that runs on this machine.",
+        "The model of sessions that name none; `auto` for one whose key is set or that runs here.",
     ),
     "default_agent": Described("daemon", "The agent of sessions that name none."),
     "idle_exit_s": Described(
@@ -45,11 +45,12 @@ DESCRIBED: Final[Mapping[str, Described]] = {
     ),
     "shutdown_grace_s": Described("daemon", "How long a stop waits for runs before it interrupts them."),
     "hooks": Described("", "Python functions that see every tool call, in their order.", "--hook"),
+    "mcp_servers": Described("", "MCP servers every session gets."),
 }
 
 _NOT_SETTINGS: Final = frozenset({"state_dir", "runtime_dir", "stdio"})
-_NO_VARIABLE: Final = frozenset({"hooks"})
-"""A hook is code: nothing that merely sets variables, as a directory's `.envrc`, may bring one."""
+_NO_VARIABLE: Final = frozenset({"hooks", "mcp_servers"})
+"""These are code: nothing that merely sets variables, as a directory's `.envrc`, may bring any."""
 
 _NO_VARIABLES: Final = frozenset({"sandbox", "fetch", "base_urls"})
 """Nor may it open the sandbox, or have keys sent elsewhere."""

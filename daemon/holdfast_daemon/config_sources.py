@@ -12,6 +12,7 @@ from pathlib import Path
 from holdfast_daemon.agents.catalogue import builtin_agents
 from holdfast_daemon.config import Config
 from holdfast_daemon.config_keys import config_of
+from holdfast_daemon.config_servers import mcp_server_of
 from holdfast_daemon.execution.hooks import Hooks
 from holdfast_daemon.models.catalogue import AUTO, BUILT_IN
 from holdfast_daemon.models.provider_source import ProviderSource
@@ -83,6 +84,9 @@ def _unavailable(config: Config, settings: Mapping[str, Setting]) -> Iterator[Pr
     for origin in config.ws_origins:
         if complaint := _complaint(lambda origin=origin: check_origin(origin)):
             yield _problem(settings["listen.ws_origins"], complaint)
+    for server in config.mcp_servers:
+        if complaint := _complaint(lambda server=server: mcp_server_of(server)):
+            yield _problem(settings["mcp_servers"], complaint)
     if config.hooks and (complaint := _complaint(lambda: Hooks(config.hooks))):
         yield _problem(settings["hooks"], complaint)
 

@@ -48,6 +48,7 @@ class Settings(WireStruct, frozen=True, kw_only=True):
     roots: tuple[str, ...] = ()
     title: str | None = None
     archived: bool = False
+    instructions: tuple[str, ...] = ()
     meta: Json = None
     forked_from: Origin | None = None
 

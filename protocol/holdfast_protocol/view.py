@@ -186,8 +186,14 @@ def _session_started(view: View, event: events.SessionStarted) -> None:
         budget=event.budget,
         roots=event.roots,
         title=event.title,
+        instructions=_paths(event.instructions),
         meta=event.meta,
     )
+
+
+def _paths(instructions: tuple[events.Instructions, ...]) -> tuple[str, ...]:
+    """Give what is kept of instructions: a snapshot has no room for their text, the log has it."""
+    return tuple(file.path for file in instructions)
 
 
 _SETTINGS: Final = (
@@ -210,6 +216,8 @@ def _session_updated(view: View, event: events.SessionUpdated) -> None:
         view.run.started = msgspec.structs.replace(view.run.started, mode=event.mode)
         return
     changes = {name: value for name in _SETTINGS if (value := getattr(event, name)) is not None}
+    if event.instructions is not None:
+        changes["instructions"] = _paths(event.instructions)
     _change_settings(view, **changes)
 
 

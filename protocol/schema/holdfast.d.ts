@@ -115,6 +115,27 @@ export interface ClientInfo {
 }
 
 /**
+ * A slash command: the prompt `/NAME words` stands for its text. `origin`: a file, plugin or
+ * server.
+ */
+export interface CommandInfo {
+  name: string;
+  description: string;
+  source: "mcp" | "plugin" | "project" | "user";
+  origin: string;
+}
+
+/** Which session. */
+export interface CommandListParams {
+  sessionId: string;
+}
+
+/** The commands, by name. */
+export interface CommandListResult {
+  commands: CommandInfo[];
+}
+
+/**
  * The model's view of events up to and with `upto` was replaced by a summary; the log keeps them.
  */
 export interface Compacted {
@@ -421,6 +442,14 @@ export interface HostedTool {
   kind?: "delete" | "edit" | "execute" | "fetch" | "move" | "other" | "read" | "search" | "think";
 }
 
+/** An MCP server over streamable HTTP. `headers` are stored and never shown. */
+export interface HttpServer {
+  type: "http";
+  name: string;
+  url: string;
+  headers?: { [name: string]: string };
+}
+
 /** Since the start, but `subscribers`, `lagging` and `ring_bytes`, which are now. */
 export interface HubStatistics {
   published: number;
@@ -478,6 +507,13 @@ export interface InputRemoved {
   inputId: string;
 }
 
+/** A file that tells agents about the project, as AGENTS.md; `problem`: why it was not read. */
+export interface Instructions {
+  path: string;
+  text?: string;
+  problem?: string | null;
+}
+
 /** Since the start, but `pending` and `halted`, which are now. */
 export interface JournalStatistics {
   committed: number;
@@ -512,6 +548,43 @@ export interface Limits {
 export interface Location {
   path: string;
   line?: number | null;
+}
+
+/** Which session; its servers are started if they were not. */
+export interface McpListParams {
+  sessionId: string;
+}
+
+/** The session's servers. */
+export interface McpListResult {
+  servers: McpServerInfo[];
+}
+
+/** Which server of which session. */
+export interface McpRestartParams {
+  sessionId: string;
+  server: string;
+}
+
+/** How the server stands: it is being started anew. */
+export interface McpRestartResult {
+  server: McpServerInfo;
+}
+
+/** An MCP server of a session. */
+export interface McpServerInfo {
+  name: string;
+  type: "http" | "stdio";
+  /** who declared it: `configuration`, `client`, or `plugin NAME`. */
+  origin: string;
+  status: string;
+  tools?: number;
+  resources?: number;
+  prompts?: number;
+  /** how often it was started. */
+  starts?: number;
+  /** why it is not running. */
+  error?: string | null;
 }
 
 /** A model response came to its end. */
@@ -552,6 +625,14 @@ export interface ModelSwitched {
   model: string;
   previous: string;
   by?: string | null;
+}
+
+/** What was used of one model. */
+export interface ModelUsage {
+  runs: number;
+  reported: UsageShare;
+  estimated: UsageShare;
+  model: string;
 }
 
 /** What was done is durable up to and with `seq`. */
@@ -664,11 +745,61 @@ export interface PlanUpdated {
   entries: PlanEntry[];
 }
 
+/** A plugin and what it brings, by name; a `problem` takes off what it is about. */
+export interface PluginInfo {
+  name: string;
+  scope: "project" | "user";
+  folder: string;
+  status: "failed" | "loaded" | "partly";
+  version?: string | null;
+  description?: string | null;
+  models?: string[];
+  skills?: string[];
+  commands?: string[];
+  mcpServers?: string[];
+  agents?: string[];
+  hooks?: string[];
+  prompts?: string[];
+  problems?: Problem[];
+}
+
+/**
+ * The user's plugins; with a session or a directory also those of its project, if that is trusted.
+ */
+export interface PluginListParams {
+  sessionId?: string | null;
+  cwd?: string | null;
+}
+
+/** The plugins. `project` is the project's directory, `trusted` whether its folder was read. */
+export interface PluginListResult {
+  plugins: PluginInfo[];
+  project?: string | null;
+  trusted?: boolean;
+}
+
+/** Nothing. */
+export type PluginReloadParams = { [name: string]: never };
+
+/** How many sessions take the plugins up anew, each at its next run. */
+export interface PluginReloadResult {
+  sessions: number;
+}
+
+/** Why something is off. `line` counts from 1; `field` is a path as `skills[0].module`. */
+export interface Problem {
+  file: string;
+  message: string;
+  line?: number | null;
+  field?: string | null;
+}
+
 /**
  * A prompt was admitted, durably.
  *
  * `queued` ones wait in log order; a `steered` one waits for the run's next step, before all
- * others; one that interrupts waits for the run's end, before all others.
+ * others; one that interrupts waits for the run's end, before all others. Of a slash command,
+ * `content` is what it stands for and `command` what was typed.
  */
 export interface PromptReceived {
   type: "prompt_received";
@@ -680,6 +811,7 @@ export interface PromptReceived {
   delivery: "interrupt" | "queue" | "reject" | "steer";
   status: "delivered" | "queued" | "started" | "steered";
   by: string;
+  command?: string | null;
   model?: string | null;
   mode?: "accept_edits" | "ask" | "auto" | "plan" | null;
   budget?: Budget | null;
@@ -803,7 +935,7 @@ export interface RequestOption {
   kind: "allow_always" | "allow_once" | "allow_session" | "choice" | "deny";
 }
 
-/** The one answer that counts. */
+/** The one answer that counts; `values` are what a form was filled in with. */
 export interface RequestResolved {
   type: "request_resolved";
   seq: number;
@@ -814,6 +946,7 @@ export interface RequestResolved {
   by: string;
   scope?: "always" | "once" | "session" | null;
   message?: string | null;
+  values?: { [name: string]: unknown } | null;
 }
 
 /** An answer. */
@@ -826,6 +959,8 @@ export interface RequestRespondParams {
   scope?: "always" | "once" | "session";
   /** for the model, or the answer to a question in words. */
   message?: string | null;
+  /** of a form, by the names of its fields; at most 64 KiB of JSON. */
+  values?: { [name: string]: unknown } | null;
   key?: string | null;
 }
 
@@ -1059,6 +1194,8 @@ export interface SessionCreateParams {
   title?: string | null;
   /** environment for tools; only allow-listed names are kept. */
   env?: { [name: string]: string };
+  /** started for this session, beside those of the configuration and of plugins. */
+  mcpServers?: (StdioServer | HttpServer)[];
   /** the client's own data, returned as it is; at most 16 KiB of JSON. */
   meta?: unknown;
   key?: string | null;
@@ -1170,6 +1307,7 @@ export interface SessionInfo {
   title?: string | null;
   runId?: string | null;
   forkedFrom?: Origin | null;
+  parent?: string | null;
 }
 
 /** The client reads too slowly: it is being sent the log from `cursor` at its own pace. */
@@ -1180,9 +1318,14 @@ export interface SessionLaggedParams {
   head: number;
 }
 
-/** Which sessions, newest first. `cursor` is the `next` of the page before. */
+/**
+ * Which sessions, newest first. `cursor` is the `next` of the page before.
+ *
+ * Sessions of sub-agents are listed only with `parent`, the session they work for.
+ */
 export interface SessionListParams {
   cwd?: string | null;
+  parent?: string | null;
   archived?: boolean;
   limit?: number;
   cursor?: string | null;
@@ -1240,7 +1383,9 @@ export interface SessionReadResult {
   more: boolean;
 }
 
-/** The first event of every log. Paths are absolute. */
+/**
+ * The first event of every log. Paths are absolute; `parent` is the session a sub-agent works for.
+ */
 export interface SessionStarted {
   type: "session_started";
   seq: number;
@@ -1256,6 +1401,8 @@ export interface SessionStarted {
   budget?: Budget | null;
   roots?: string[];
   title?: string | null;
+  instructions?: Instructions[];
+  parent?: string | null;
   meta?: unknown;
 }
 
@@ -1342,6 +1489,7 @@ export interface SessionUpdated {
   meta?: unknown;
   forkedFrom?: Origin | null;
   sandbox?: SandboxInfo | null;
+  instructions?: Instructions[] | null;
   by?: string | null;
 }
 
@@ -1386,6 +1534,7 @@ export interface Settings {
   roots?: string[];
   title?: string | null;
   archived?: boolean;
+  instructions?: string[];
   meta?: unknown;
   forkedFrom?: Origin | null;
 }
@@ -1413,6 +1562,17 @@ export interface Snapshot {
    * left out. The log has all of it.
    */
   truncated?: ("children" | "plan" | "queue" | "requests" | "run" | "settings")[];
+}
+
+/**
+ * An MCP server that is a child process. `env` is added to the session's; stored and never shown.
+ */
+export interface StdioServer {
+  type: "stdio";
+  name: string;
+  command: string;
+  args?: string[];
+  env?: { [name: string]: string };
 }
 
 /** Plain or Markdown text. */
@@ -1588,6 +1748,30 @@ export interface ToolRegisterResult {
   registered: number;
 }
 
+/** Nothing. */
+export type TrustListParams = { [name: string]: never };
+
+/** The trusted directories, by path. */
+export interface TrustListResult {
+  directories: TrustedDirectory[];
+}
+
+/** Which directory. */
+export interface TrustRemoveParams {
+  path: string;
+}
+
+/** Whether it was trusted. */
+export interface TrustRemoveResult {
+  removed: boolean;
+}
+
+/** A directory whose configuration and instructions are read. `trusted_at` is in Unix ms. */
+export interface TrustedDirectory {
+  path: string;
+  trustedAt: number;
+}
+
 /** An event of a type this build does not know. It has a place in the log, and that is all. */
 export interface UnknownEvent {
   type: string;
@@ -1606,6 +1790,48 @@ export interface Usage {
   reasoning?: number;
   /** the provider gave no figures; these are ours. */
   estimated?: boolean;
+}
+
+/** Whose usage, and since when. */
+export interface UsageGetParams {
+  /** None: all sessions together, deleted ones too. */
+  sessionId?: string | null;
+  /** Unix ms; the answer begins with the quarter of an hour it lies in. None: the beginning. */
+  since?: number | null;
+}
+
+/** What was used. */
+export interface UsageGetResult {
+  /** of all models, also of those that are left out of `models`. */
+  total: UsageTotals;
+  /** by model, most tokens first. */
+  models: ModelUsage[];
+  /** Unix ms: where the answer begins, if that was asked. */
+  since?: number | null;
+  /** how many models are not in `models`. */
+  modelsLeftOut?: number;
+}
+
+/** Steps whose figures come from one source. */
+export interface UsageShare {
+  /** model responses. */
+  steps: number;
+  /** their tokens by class. */
+  usage: Usage;
+  /** what those of known price cost together, one amount for each currency. */
+  costs: Cost[];
+  /** steps whose price is unknown; nothing of `costs` is theirs. */
+  unpriced?: number;
+}
+
+/** Figures of the providers and estimates of ours, which are never added to each other. */
+export interface UsageTotals {
+  /** that were started. */
+  runs: number;
+  /** steps whose provider said what they used. */
+  reported: UsageShare;
+  /** the other steps. */
+  estimated: UsageShare;
 }
 
 /** What one step used; add these up for a run or a session. */
@@ -1653,6 +1879,14 @@ export interface Methods {
   "tool/register": { params: ToolRegisterParams; result: ToolRegisterResult };
   "tool/output": { params: ToolOutputParams; result: ToolOutputResult };
   "tool/complete": { params: ToolCompleteParams; result: ToolCompleteResult };
+  "trust/list": { params: TrustListParams; result: TrustListResult };
+  "trust/remove": { params: TrustRemoveParams; result: TrustRemoveResult };
+  "command/list": { params: CommandListParams; result: CommandListResult };
+  "plugin/list": { params: PluginListParams; result: PluginListResult };
+  "plugin/reload": { params: PluginReloadParams; result: PluginReloadResult };
+  "mcp/list": { params: McpListParams; result: McpListResult };
+  "mcp/restart": { params: McpRestartParams; result: McpRestartResult };
+  "usage/get": { params: UsageGetParams; result: UsageGetResult };
   "daemon/status": { params: DaemonStatusParams; result: DaemonStatusResult };
   "daemon/drain": { params: DaemonDrainParams; result: DaemonDrainResult };
   "daemon/shutdown": { params: DaemonShutdownParams; result: DaemonShutdownResult };

@@ -842,6 +842,42 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         tests=(TALKS + "hosted_tool.yaml",),
     ),
     Requirement(
+        id="usage-once",
+        sentence="What was used is added up by class, source, currency and model, and counted once.",
+        source="`usage/get`",
+        tests=(
+            TALKS + "usage.yaml",
+            *_tests(
+                "tests/methods/test_usage.py",
+                "test_classes_sources_and_unknown_prices_are_kept_apart",
+                "test_a_fork_has_not_used_what_its_source_did",
+            ),
+        ),
+    ),
+    Requirement(
+        id="usage-unpriced",
+        sentence="A step of unknown price is counted as such and costs neither something nor nothing.",
+        source="`usage/get`",
+        tests=_tests(
+            "tests/methods/test_usage.py",
+            "test_an_unknown_price_is_no_cost_and_a_price_of_nothing_is_one",
+        ),
+    ),
+    Requirement(
+        id="usage-since",
+        sentence="Usage since a time begins with the quarter of an hour it lies in.",
+        source="`usage/get`",
+        tests=_tests(
+            "tests/methods/test_usage.py", "test_since_begins_with_the_quarter_of_an_hour_it_lies_in"
+        ),
+    ),
+    Requirement(
+        id="usage-stays",
+        sentence="What was used outlives the daemon, and in the total the session that used it.",
+        source="`usage/get`",
+        tests=(TALKS + "usage_deleted.yaml",),
+    ),
+    Requirement(
         id="discipline-talk",
         sentence="What does not fit is refused for itself, and disturbs nobody else.",
         source="Discipline",

@@ -11,6 +11,7 @@ import msgspec
 from holdfast_daemon.journal.store import (
     DAEMON_SCOPE,
     SCAN_MAX,
+    AddUsage,
     Append,
     AppendBlock,
     Bodies,
@@ -31,10 +32,14 @@ from holdfast_daemon.journal.store import (
     StoreConflict,
     StoreError,
     TokenRow,
+    TrustRow,
     Upsert,
+    UsageRow,
 )
 
 SCHEMA_VERSION = 1
+
+UsageName = tuple[SessionKey, int, str, bool, str]
 
 KeyName = tuple[SessionKey, str, str, str]
 
@@ -68,6 +73,8 @@ class Medium:
         self.keys: dict[KeyName, tuple[InsertKey, SessionKey]] = {}
         self.rules: dict[str, RuleRow] = {}
         self.tokens: dict[str, TokenRow] = {}
+        self.trust: dict[str, TrustRow] = {}
+        self.usage: dict[UsageName, UsageRow] = {}
 
 
 class MemoryStore:
@@ -121,6 +128,8 @@ class MemoryStore:
                 view=None,
                 view_seq=0,
                 head=0,
+                servers=new.servers,
+                parent=new.parent,
             )
         )
         self._apply(key, append.rows, append.changes)
@@ -142,6 +151,8 @@ class MemoryStore:
             log.clear_rows()
             for name in [name for name in self._medium.keys if name[0] == session]:
                 del self._medium.keys[name]
+            for name in self._usage_names(session):
+                del self._medium.usage[name]
             if log.row.state == "copying":
                 del self._medium.logs[session]
         return more
@@ -184,10 +195,22 @@ class MemoryStore:
                     for message in log.tables["messages"].values():
                         if message.get("run") == change.run and message.get("status") is None:
                             message.update(status=change.status, completed_at=change.at)
+                case AddUsage():
+                    if log.row.state != "copying":
+                        self._add_usage(session, change)
+                        self._add_usage(DAEMON_SCOPE, change)
                 case InsertRule():
                     self._medium.rules[change.row.rule] = change.row
                 case InsertKey():
                     self._medium.keys[_name(session, change)] = (change, session)
+
+    def _add_usage(self, scope: SessionKey, change: AddUsage) -> None:
+        name = (scope, change.period, *change.row[:3])
+        known = self._medium.usage.get(name)
+        self._medium.usage[name] = _added(known, change.row) if known else change.row
+
+    def _usage_names(self, scope: SessionKey) -> list[UsageName]:
+        return [name for name in self._medium.usage if name[0] == scope]
 
     # Reading --------------------------------------------------------------------------------------------
 
@@ -198,13 +221,20 @@ class MemoryStore:
         return None
 
     def list_sessions(
-        self, *, cwd: str | None, archived: bool, before: tuple[int, SessionKey] | None, limit: int
+        self,
+        *,
+        cwd: str | None,
+        archived: bool,
+        before: tuple[int, SessionKey] | None,
+        limit: int,
+        parent: str | None = None,
     ) -> list[SessionRow]:
         rows = [
             log.row._replace(view=None, head=self._head(key))
             for key, log in self._medium.logs.items()
             if log.row.state == "active"
             and cwd in (None, log.row.cwd)
+            and parent == log.row.parent
             and (archived or not log.row.archived)
             and (before is None or (log.row.updated_at, key) < before)
         ]
@@ -226,7 +256,10 @@ class MemoryStore:
             key
             for key, log in self._medium.logs.items()
             if log.row.state == "copying"
-            or (log.row.state == "deleted" and (log.events or any(log.tables.values())))
+            or (
+                log.row.state == "deleted"
+                and (log.events or any(log.tables.values()) or self._usage_names(key))
+            )
         ]
 
     def read(
@@ -295,11 +328,28 @@ class MemoryStore:
             return None
         return RequestRow(row["body"], row.get("outcome"), row.get("answered_by"))
 
+    def usage(self, scope: SessionKey, since: int) -> list[UsageRow]:
+        found: dict[tuple[Any, ...], UsageRow] = {}
+        for name in self._usage_names(scope):
+            if name[1] >= since:
+                row, known = self._medium.usage[name], found.get(name[2:])
+                found[name[2:]] = _added(known, row) if known else row
+        return list(found.values())
+
     def rules(self) -> list[RuleRow]:
         return sorted(self._medium.rules.values(), key=lambda row: row.at)
 
     def remove_rule(self, rule: str) -> None:
         self._medium.rules.pop(rule, None)
+
+    def trusted(self) -> list[TrustRow]:
+        return sorted(self._medium.trust.values())
+
+    def insert_trust(self, row: TrustRow) -> None:
+        self._medium.trust[row.path] = row
+
+    def remove_trust(self, path: str) -> bool:
+        return self._medium.trust.pop(path, None) is not None
 
     def tokens(self) -> list[TokenRow]:
         return sorted(self._medium.tokens.values(), key=lambda row: row.at)
@@ -322,6 +372,10 @@ class MemoryStore:
         events = self._medium.logs[session].events
         purged = events[0].seq - 1 if events else 0
         return events[max(0, first - 1 - purged) : max(0, last - purged)]
+
+
+def _added(one: UsageRow, other: UsageRow) -> UsageRow:
+    return UsageRow(*one[:3], *(left + right for left, right in zip(one[3:], other[3:], strict=True)))
 
 
 def _name(session: SessionKey, change: InsertKey) -> KeyName:

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from spending import DEEDS, QUARTER_MS, TIMES, Delete, Fork, Say, Spending, by_name
 
 from holdfast_daemon.journal import projections
 from holdfast_daemon.journal.store import (
@@ -35,10 +36,11 @@ from holdfast_daemon.journal.store import (
     StoreError,
     TokenRow,
     Upsert,
+    UsageRow,
 )
 from holdfast_protocol import events
 from holdfast_protocol.content import TextBlock
-from holdfast_protocol.events import Usage
+from holdfast_protocol.events import Cost, Usage
 
 SPILL_BYTES = 256 * 1024
 """Bodies above this may be kept elsewhere; nobody who reads can tell."""
@@ -107,6 +109,14 @@ def run_started(run: str, prompt_id: str) -> events.RunStarted:
 
 def run_completed(run: str) -> events.RunCompleted:
     return events.RunCompleted(run_id=run, stop_reason="end_turn", usage=Usage(), duration_ms=1, steps=1)
+
+
+def used(
+    model: str, amount: float | None, usage: Usage | None = None, currency: str = "USD"
+) -> events.UsageUpdated:
+    usage = usage or Usage(input=1)
+    cost = None if amount is None else Cost(amount=amount, currency=currency)
+    return events.UsageUpdated(run_id="r1", model=model, step=1, usage=usage, cost=cost)
 
 
 def everything(store: Store, key: int, **options: Any) -> list[EventRow]:
@@ -540,6 +550,101 @@ class StoreContract:
         store.remove_token("t1")
         assert store.tokens() == [two]
 
+    # Usage --------------------------------------------------------------------------------------------
+
+    def test_what_was_used_is_added_up_by_model_source_and_currency(self, store: Store) -> None:
+        usage = Usage(input=1, cache_read=2, cache_write_5m=4, cache_write_1h=8, output=16, reasoning=3)
+        said = [
+            run_started("r1", "p1"),
+            used("m", 0.25, usage),
+            used("m", 0.5, usage),
+            used("m", 2.0, usage, "EUR"),
+            used("m", None, usage),
+            used("m", 0.0, Usage(output=9, estimated=True)),
+            used("other", None),
+        ]
+        key = create(store, changes=changes_of(prompt("p1"), *said))
+        once = UsageRow("m", False, "EUR", 0, 1, 0, 1, 2, 4, 8, 16, 3, 2.0)
+        expected = {
+            once,
+            UsageRow("m", False, "USD", 0, 2, 0, 2, 4, 8, 16, 32, 6, 0.75),
+            once._replace(currency="", runs=1, unpriced=1, amount=0.0),
+            UsageRow("m", estimated=True, currency="USD", steps=1, output=9),
+            UsageRow("other", estimated=False, currency="", steps=1, unpriced=1, input=1),
+        }
+        for scope in (key, DAEMON_SCOPE):
+            found = store.usage(scope, 0)
+            assert len(found) == len(expected)
+            assert set(found) == expected
+
+    def test_a_session_has_its_own_usage_and_the_total_has_that_of_all(self, store: Store) -> None:
+        one = create(store, "a", changes=changes_of(used("m", 1.0)))
+        two = create(store, "b", changes=changes_of(used("m", 2.0)))
+        quiet = create(store, "c")
+        amounts = [[row.amount for row in store.usage(scope, 0)] for scope in (one, two, quiet, DAEMON_SCOPE)]
+        assert amounts == [[1.0], [2.0], [], [3.0]]
+
+    def test_usage_is_kept_by_quarters_of_an_hour(self, store: Store) -> None:
+        key = create(store)
+        for at in (0, QUARTER_MS - 1, QUARTER_MS, 2 * QUARTER_MS):
+            store.append([Append(key, (), projections.changes_of(used("m", 1.0), 1, at))])
+        for scope in (key, DAEMON_SCOPE):
+            steps = [
+                sum(row.steps for row in store.usage(scope, since * QUARTER_MS)) for since in (0, 1, 2, 3)
+            ]
+            assert steps == [4, 2, 1, 0]
+
+    def test_usage_is_stored_with_its_append_or_not_at_all(self, store: Store) -> None:
+        key = create(store, first=rows(1, 1))
+        with pytest.raises(StoreConflict):
+            store.append([Append(key, rows(1, 1), changes_of(used("m", 1.0)))])
+        assert store.usage(key, 0) == store.usage(DAEMON_SCOPE, 0) == []
+
+    def test_what_a_copied_log_says_was_used_by_its_source(self, store: Store) -> None:
+        create(store, "a", changes=changes_of(used("m", 1.0)))
+        fork = create(store, "b", copying=True)
+        store.append([Append(fork, (), changes_of(used("m", 1.0)))])
+        store.append([Append(fork, (), [Upsert("sessions", "", (("state", "active"),))])])
+        assert store.usage(fork, 0) == []
+        store.append([Append(fork, (), changes_of(used("m", 4.0)))])
+        assert [row.amount for row in store.usage(fork, 0)] == [4.0]
+        assert [row.amount for row in store.usage(DAEMON_SCOPE, 0)] == [5.0]
+
+    def test_what_a_deleted_session_used_stays_in_the_total_alone(self, store: Store) -> None:
+        key = create(store, changes=changes_of(used("m", 1.0)))
+        store.mark_deleted(key, ())
+        assert store.leftovers() == [key]
+        assert not store.purge(key, 10)
+        assert store.leftovers() == []
+        assert store.usage(key, 0) == []
+        assert [row.amount for row in store.usage(DAEMON_SCOPE, 0)] == [1.0]
+
+    def test_figures_beyond_all_reason_are_cut_so_that_sums_go_on(self, store: Store) -> None:
+        absurd = Usage(input=2**70, output=2**63, cache_read=-5)
+        key = create(store)
+        for _ in range(3):
+            store.append([Append(key, (), changes_of(used("m", 0.0, absurd)))])
+        (row,) = store.usage(key, 0)
+        assert (row.steps, row.input, row.output, row.cache_read) == (3, 3 * 2**40, 3 * 2**40, 0)
+
+    @PROPERTY
+    @given(deeds=DEEDS, since=TIMES)
+    def test_the_rows_of_usage_are_the_fold_of_the_events(
+        self, store: Store, deeds: list[Say | Fork | Delete], since: int
+    ) -> None:
+        """Of any sessions, forked and deleted as you like: examples are told apart by their name."""
+        spending = Spending(store, f"example {next(_serials)}")
+        for deed in deeds:
+            spending.do(deed)
+        since -= since % QUARTER_MS
+        for begin in (0, since):
+            assert spending.stored(None, begin) == spending.of_all(begin)
+            for life in spending.alive:
+                assert spending.stored(life, begin) == spending.of_session(life, begin)
+                assert by_name(store.usage(life.key, begin)) == spending.of_session(life, begin)
+            for life in spending.gone:
+                assert store.usage(life.key, begin) == []
+
     # Removing -----------------------------------------------------------------------------------------
 
     def test_a_deleted_session_is_found_as_such_and_its_id_stays_taken(self, store: Store) -> None:
@@ -612,7 +717,8 @@ class StoreContract:
     def test_what_was_stored_is_there_after_the_next_start(self, bench: Bench, orderly: bool) -> None:
         store = bench.open()
         large = row(3, "x" * 2 * SPILL_BYTES)
-        key = create(store, first=rows(1, 2), changes=[remember(), *changes_of(prompt("p1"))])
+        said = changes_of(prompt("p1"), used("m", 0.5))
+        key = create(store, first=rows(1, 2), changes=[remember(), *said])
         rule = RuleRow("u1", "allow", "shell", False, "make", None, "/", "ann", 2)
         token = TokenRow("t1", "phone", "approver", b"digest", 1)
         store.append([Append(key, [large], [InsertRule(rule)])])
@@ -627,6 +733,8 @@ class StoreContract:
         assert found_key(again) is not None
         assert again.find_prompt_status(key, "p1") == "queued"
         assert (again.rules(), again.tokens()) == ([rule], [token])
+        assert [row.amount for row in again.usage(key, 0)] == [0.5]
+        assert again.usage(DAEMON_SCOPE, 0) == again.usage(key, 0)
         again.append([Append(key, rows(4, 4), [])])
         again.close()
 

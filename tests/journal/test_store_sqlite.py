@@ -1,16 +1,19 @@
 """The store on SQLite keeps the store contract; what it adds: pragmas, spill files, checkpoints, errors."""
 
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
 import pytest
+from hypothesis import HealthCheck, given, settings
+from spending import DEEDS, Delete, Fork, Say, Spending
 from store_contract import SPILL_BYTES, StoreContract, create, everything, remember, row, rows
 
 from holdfast_daemon.journal import sqlite
 from holdfast_daemon.journal.sqlite import SCHEMA_VERSION, SQLiteStore
-from holdfast_daemon.journal.store import Append, StoreError
+from holdfast_daemon.journal.store import DAEMON_SCOPE, Append, StoreError
 
 
 def open_store(
@@ -51,6 +54,22 @@ class TestSQLiteStore(StoreContract):
 def store(tmp_path: Path) -> Iterator[SQLiteStore]:
     store = open_store(tmp_path)
     yield store
+    store.close()
+
+
+_UNDONE = {
+    2: "DROP TABLE rules; DROP TABLE tokens",
+    3: "DROP TABLE usage",
+    4: "DROP TABLE trust; ALTER TABLE sessions DROP COLUMN servers; ALTER TABLE sessions DROP COLUMN parent",
+}
+"""What takes back each version of the schema."""
+
+
+def make_older(store: SQLiteStore, version: int) -> None:
+    """Make a log one that a release wrote which knew this version of the schema; closes it."""
+    for step in range(SCHEMA_VERSION, version, -1):
+        store._writer.execute(_UNDONE[step])
+    store._writer.execute(f"PRAGMA user_version = {version}")
     store.close()
 
 
@@ -206,13 +225,44 @@ def test_a_read_only_database_says_so(store: SQLiteStore) -> None:
 
 
 def test_a_log_of_an_older_release_is_brought_up_to_date_and_kept(tmp_path: Path) -> None:
-    """Schema 1 had no rules and no tokens."""
+    """Schema 1 had no rules, no tokens and no usage."""
     old = open_store(tmp_path)
     key = create(old, first=rows(1, 3))
-    old._writer.execute("DROP TABLE rules; DROP TABLE tokens; PRAGMA user_version = 1")
-    old.close()
+    make_older(old, 1)
     store = open_store(tmp_path)
     assert sqlite._one(store._writer, "PRAGMA user_version") == SCHEMA_VERSION
     assert everything(store, key) == rows(1, 3)
     assert (store.rules(), store.tokens()) == ([], [])
+    store.close()
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.differing_executors])
+@given(deeds=DEEDS)
+def test_usage_is_added_up_from_the_log_of_an_older_release(deeds: list[Say | Fork | Delete]) -> None:
+    """Schema 2 had no usage. What sessions used that are deleted, nobody knows any more."""
+    with tempfile.TemporaryDirectory() as directory:
+        old = open_store(Path(directory))
+        spending = Spending(old, "mine")
+        for deed in deeds:
+            spending.do(deed)
+        make_older(old, 2)
+        spending.store = store = open_store(Path(directory))
+        spending.gone.clear()
+        assert spending.stored(None) == spending.of_all()
+        for life in spending.alive:
+            assert spending.stored(life) == spending.of_session(life)
+        store.close()
+
+
+def test_an_old_event_that_cannot_be_read_leaves_the_others_usage_as_it_is(tmp_path: Path) -> None:
+    old = open_store(tmp_path)
+    said = b'{"type":"usage_updated","model":"m","step":1,"usage":{"input":7},"cost":{"amount":0.5}%s'
+    first = [row(seq, kind="usage_updated") for seq in range(1, 5)]
+    bodies = [said % b"}", said % b"", b"{}", said % b',"later":"%s"}' % (b"x" * SPILL_BYTES)]
+    key = create(old, first=[item._replace(body=body) for item, body in zip(first, bodies, strict=True)])
+    make_older(old, 2)
+    store = open_store(tmp_path)
+    for scope in (key, DAEMON_SCOPE):
+        (found,) = store.usage(scope, 0)
+        assert (found.steps, found.input, found.amount) == (2, 14, 1.0)
     store.close()

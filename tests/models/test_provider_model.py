@@ -183,7 +183,7 @@ def _failing(*infos: ErrorInfo) -> Callable[[], AsyncGenerator[StepEvent]]:
 
 
 def _info(kind: ModelErrorKind, retry_after_ms: int | None = None) -> ErrorInfo:
-    return Fault(kind, retry_after_ms=retry_after_ms).model_error("p", None).info
+    return Fault(kind, retry_after_ms=retry_after_ms).info("p", None)
 
 
 async def _delays_ms(policy: RetryPolicy, *infos: ErrorInfo) -> list[int]:

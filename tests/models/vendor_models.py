@@ -66,9 +66,10 @@ async def model_of(
     target: dict[str, Any] | None = None,
     key: str | None = KEY,
     url: str | None = None,
+    sdks: Sdks | None = None,
 ) -> AsyncIterator[tuple[ProviderModel, VendorServer]]:
     """Give a model, and the server that answers it."""
-    sdks = Sdks()
+    sdks = sdks or Sdks()
     async with VendorServer(replies).running() as server:
         at = provider(vendor, url or server.url, **(quirks or {}))
         try:

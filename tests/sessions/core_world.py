@@ -18,6 +18,7 @@ from holdfast_daemon.config import Config
 from holdfast_daemon.execution.executor import Executor
 from holdfast_daemon.execution.hooks import Hooks
 from holdfast_daemon.execution.launcher import Launcher
+from holdfast_daemon.extensions.trust import MemoryTable
 from holdfast_daemon.hub.hub import Hub
 from holdfast_daemon.journal.journal import Journal
 from holdfast_daemon.journal.store import Store
@@ -26,6 +27,7 @@ from holdfast_daemon.methods.idempotency import InFlight
 from holdfast_daemon.methods.services import Caller, Reply, Services
 from holdfast_daemon.models.catalogue import Catalogue
 from holdfast_daemon.net.auth import Tokens
+from holdfast_daemon.sessions.extensions import Extensions
 from holdfast_daemon.sessions.registry import Registry
 from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run_factory import RunFactory
@@ -179,7 +181,12 @@ async def core_running(
     known = {**builtin_agents(), **{agent.name: agent for agent in agents}}
     hooks = Hooks(config.hooks)
     launcher = Launcher()
-    runs = RunFactory(journal, catalogue or Catalogue(), known, executor, launcher, hooks, config.sessions)
+    extensions = Extensions(
+        Path(config.state_dir, "none"), Path.home(), MemoryTable(), launcher, config.execution
+    )
+    runs = RunFactory(
+        journal, catalogue or Catalogue(), known, executor, launcher, hooks, extensions, config.sessions
+    )
     registry = Registry(journal, hub, runs, Rules(journal), config.sessions)
     tokens = Tokens("owner", failures_max=10, window_s=60, clock=time.monotonic)
     services = Services(

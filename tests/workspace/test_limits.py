@@ -13,6 +13,7 @@ from holdfast_daemon.methods.connection import limits_of
 from holdfast_protocol import connection, framing, jsonrpc, view
 from holdfast_protocol.capabilities import Limits
 from holdfast_protocol.methods.subscribe import READ_EVENTS_MAX
+from holdfast_protocol.methods.usage import USAGE_MODELS_MAX
 
 GROUPS: dict[str, type[msgspec.Struct]] = {
     "net": config.NetLimits,
@@ -33,6 +34,7 @@ PROTOCOL: dict[str, int] = {
     "handshake_bytes_max": connection.HANDSHAKE_BYTES_MAX,
     "snapshot_bytes_max": view.SNAPSHOT_BYTES_MAX,
     "read_events_max": READ_EVENTS_MAX,
+    "usage_models_max": USAGE_MODELS_MAX,
 }
 
 MULTIPLES = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}

@@ -52,6 +52,7 @@ const RESEND = {
   "tool/register": "own",
   "tool/output": "own",
   "tool/complete": "own",
+  "usage/get": "again",
   "daemon/status": "again",
   "daemon/drain": "once",
   "daemon/shutdown": "once",

@@ -2,12 +2,27 @@
 
 An agent decides what to ask a model and what to do with its answer. It knows neither transports, nor
 clients, nor how events are stored: it yields step events, and the driver of the run makes a log of them.
+Plugins' agents are written against this module.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from contextlib import aclosing
+from fnmatch import fnmatchcase
+from typing import Any, Generic, Protocol, TypeVar, cast, get_args, get_origin
 
-from holdfast_daemon.models.base import Message, Model, ModelOptions, StepEvent, ToolSpec
+import msgspec
+
+from holdfast_daemon.models.base import (
+    Message,
+    Model,
+    ModelError,
+    ModelOptions,
+    StepCompleted,
+    StepEvent,
+    ToolSpec,
+)
+from holdfast_protocol.events import ErrorInfo, Mode
 
 
 class RunContext(Protocol):
@@ -25,7 +40,7 @@ class RunContext(Protocol):
 
     @property
     def tools(self) -> tuple[ToolSpec, ...]:
-        """What the model may call, in a stable order."""
+        """What the model may call, in a stable order; may change between steps."""
         ...
 
     @property
@@ -36,6 +51,16 @@ class RunContext(Protocol):
     @property
     def resumed(self) -> bool:
         """Whether the run waited through a restart: calls of its last step have no outcome yet."""
+        ...
+
+    @property
+    def instructions(self) -> str:
+        """What the project tells agents (its AGENTS.md files); may be empty."""
+        ...
+
+    @property
+    def cwd(self) -> str:
+        """The session's directory, absolute."""
         ...
 
     def messages(self) -> tuple[Message, ...]:
@@ -50,13 +75,40 @@ class RunContext(Protocol):
         ...
 
 
-class Agent(Protocol):
-    """Drives one run at a time, of any session; holds no state between runs."""
+class NoContext(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The context of an agent that needs none."""
 
-    name: str
-    description: str
 
-    def run(self, context: RunContext) -> AsyncGenerator[StepEvent]:
+C = TypeVar("C", bound=msgspec.Struct)
+
+
+class Agent(ABC, Generic[C]):
+    """Drives one run at a time, of any session; holds no state between runs.
+
+    Args:
+        context: what this one is made with; its type is the `C` of `Agent[C]`.
+        name: what sessions call it, if not what its class says.
+        description: what people are told, if not what its class says.
+
+    Attributes:
+        model_override: a model of the catalogue that takes the place of the session's; None: the session's.
+        tool_patterns: shell-style patterns of the tools it may use; None: all the session has.
+        mode_override: the mode of its runs where it is narrower than the session's; None: the session's.
+    """
+
+    name: str = ""
+    description: str = ""
+    model_override: str | None = None
+    tool_patterns: tuple[str, ...] | None = None
+    mode_override: Mode | None = None
+
+    def __init__(self, context: C, *, name: str | None = None, description: str | None = None) -> None:
+        self.context = context
+        self.name = self.name if name is None else name
+        self.description = self.description if description is None else description
+
+    @abstractmethod
+    def run(self, session: RunContext, /) -> AsyncGenerator[StepEvent]:
         """Drive one run to its end.
 
         Everything yielded is in the log when the generator goes on after a `StepCompleted`.
@@ -67,6 +119,61 @@ class Agent(Protocol):
         """
         ...
 
+    def may_use(self, tool: str) -> bool:
+        """Tell whether it may use a tool."""
+        patterns = self.tool_patterns
+        return patterns is None or any(fnmatchcase(tool, pattern) for pattern in patterns)
+
 
 class StepsExhausted(Exception):
     """The run took all the steps it may take."""
+
+
+def context_type(agent: type[Agent[Any]]) -> type[msgspec.Struct]:
+    """Give the type of the context that an agent's class is made with: `C` of the nearest `Agent[C]`."""
+    for base in agent.__mro__:
+        for written in getattr(base, "__orig_bases__", ()):
+            origin = get_origin(written)
+            given = get_args(written)
+            if isinstance(origin, type) and issubclass(origin, Agent) and isinstance(given[0], type):
+                return cast("type[msgspec.Struct]", given[0])
+    return NoContext
+
+
+async def one_step(
+    session: RunContext,
+    system: str,
+    *,
+    messages: tuple[Message, ...] | None = None,
+    tools: tuple[ToolSpec, ...] | None = None,
+) -> AsyncGenerator[StepEvent]:
+    """Stream one response of the run's model.
+
+    Args:
+        session: the run.
+        system: the system prompt.
+        messages: the conversation the model is shown; the run's if left out.
+        tools: what it may call; the run's if left out.
+
+    Raises:
+        ModelError: there was no response, or it was cut.
+    """
+    shown = session.messages() if messages is None else messages
+    offered = session.tools if tools is None else tools
+    completed = False
+    stream = session.model.stream(shown, offered, system, session.options)
+    async with aclosing(stream):  # A run that is cut lets go of its provider there and then.
+        async for event in stream:
+            completed = isinstance(event, StepCompleted)
+            yield event
+    if not completed:
+        info = ErrorInfo(kind="truncated", message="The model's response broke off.", retryable=True)
+        raise ModelError(info)
+
+
+def system_prompt(session: RunContext, text: str) -> str:
+    """Give a system prompt: a text, the directory, and what the project tells agents."""
+    prompt = f"{text}\n\nThe working directory is {session.cwd}."
+    if not session.instructions.strip():
+        return prompt
+    return f"{prompt}\n\n# Instructions of the project\n\n{session.instructions.strip()}"

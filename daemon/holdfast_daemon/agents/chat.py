@@ -3,9 +3,11 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from holdfast_daemon.agents.base import RunContext, StepsExhausted
-from holdfast_daemon.models.base import ModelError, StepCompleted, StepEvent
-from holdfast_protocol.events import ErrorInfo
+import msgspec
+
+from holdfast_daemon.agents.base import Agent, RunContext, StepsExhausted, one_step, system_prompt
+from holdfast_daemon.models.base import StepEvent
+from holdfast_protocol.events import Mode
 
 SYSTEM = (
     "You are an agent working in a directory on the user's computer. "
@@ -13,33 +15,48 @@ SYSTEM = (
 )
 
 
-class ChatAgent:
-    """The default agent."""
+class ChatContext(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a chat agent is made with.
+
+    Attributes:
+        system_prompt: what the model is told before the directory and the project's instructions.
+        model: takes the place of the session's model.
+        tools: shell-style patterns of the tools it may use; None: all.
+        mode: narrows the session's.
+    """
+
+    system_prompt: str = SYSTEM
+    model: str | None = None
+    tools: tuple[str, ...] | None = None
+    mode: Mode | None = None
+
+
+class ChatAgent(Agent[ChatContext]):
+    """The default agent, and with another prompt what plugins declare."""
 
     name = "chat"
     description = "Talks, calls tools, and goes on until it has nothing left to call."
 
-    async def run(self, context: RunContext) -> AsyncGenerator[StepEvent]:
+    def __init__(
+        self, context: ChatContext, *, name: str | None = None, description: str | None = None
+    ) -> None:
+        super().__init__(context, name=name, description=description)
+        self.model_override = context.model
+        self.tool_patterns = context.tools
+        self.mode_override = context.mode
+
+    async def run(self, session: RunContext, /) -> AsyncGenerator[StepEvent]:
         """See `Agent.run`."""
-        if context.resumed:
-            await context.call_tools()
-        for _ in range(context.steps_max):
-            async with aclosing(self._step(context)) as step:
+        if session.resumed:
+            await session.call_tools()
+        for _ in range(session.steps_max):
+            async with aclosing(self._step(session)) as step:
                 async for event in step:
                     yield event
-            if not await context.call_tools():
+            if not await session.call_tools():
                 return
         raise StepsExhausted
 
-    async def _step(self, context: RunContext) -> AsyncGenerator[StepEvent]:
-        """Stream one response; one that ends without `StepCompleted` was cut, which is an error."""
-        completed = False
-        stream = context.model.stream(context.messages(), context.tools, SYSTEM, context.options)
-        async with aclosing(stream):  # A run that is cut lets go of its provider there and then.
-            async for event in stream:
-                completed = isinstance(event, StepCompleted)
-                yield event
-        if not completed:
-            raise ModelError(
-                ErrorInfo(kind="truncated", message="The model's response broke off.", retryable=True)
-            )
+    def _step(self, session: RunContext) -> AsyncGenerator[StepEvent]:
+        tools = tuple(tool for tool in session.tools if self.may_use(tool.name))
+        return one_step(session, system_prompt(session, self.context.system_prompt), tools=tools)

@@ -124,7 +124,7 @@ class Executor:
             if tool is None:
                 return _refusal(tool_name, raw_input, "unknown_tool", self._unknown(tool_name))
             tool_input = convert_input(raw_input, tool.input_type)
-            timeout_s = self._timeout_s(tool_input)
+            timeout_s = self._timeout_s(tool, tool_input)
         except BadInput as error:
             return _refusal(tool_name, raw_input, "invalid_input", str(error))
         return PreparedCall(
@@ -148,11 +148,12 @@ class Executor:
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(self._tools) or 'none'}"
         return f"there is no tool {tool_name[:128]!r}; {hint}"
 
-    def _timeout_s(self, tool_input: Any) -> float:
-        """Give the time-out a call asks for in a field `timeout_s`, or the default."""
+    def _timeout_s(self, tool: Tool, tool_input: Any) -> float:
+        """Give the time-out a call asks for in a field `timeout_s`, or the tool's own, or the default."""
         asked: float | None = getattr(tool_input, "timeout_s", None)
         if asked is None:
-            return self._limits.timeout_s
+            own: float | None = getattr(tool, "timeout_s", None)
+            return self._limits.timeout_s if own is None else min(own, self._limits.timeout_s_max)
         if not 0 < asked <= self._limits.timeout_s_max:
             raise BadInput(f"Expected 0 < timeout_s <= {self._limits.timeout_s_max:g} - at `$.timeout_s`")
         return asked
@@ -181,13 +182,22 @@ class SessionExecutor:
         The time-out counts from the start, not from the wait for room. When cancelled, raises only after
         the tool has cleaned up.
         """
-        borrower = object()  # Not the task: a tool may run other calls.
-        async with _holding(self._slots, borrower), _holding(self._daemon_slots, borrower):
+        async with self._place(prepared.tool):
             output = _KeptOutput(context.output, self._limits.output_kept_chars_max)
             context = msgspec.structs.replace(context, output=output.take, seen=self._seen)
             outcome = await self._run_now(prepared, context)
             await output.note_dropped()
         return outcome
+
+    @contextlib.asynccontextmanager
+    async def _place(self, tool: Tool) -> AsyncGenerator[None]:
+        """Wait for a place; a tool that only waits for others' calls takes none of theirs."""
+        if getattr(tool, "waits", False):
+            yield
+            return
+        borrower = object()  # Not the task: a tool may run other calls.
+        async with _holding(self._slots, borrower), _holding(self._daemon_slots, borrower):
+            yield
 
     async def _run_now(self, prepared: PreparedCall, context: ToolContext) -> ToolResult | ErrorInfo:
         try:

@@ -7,9 +7,13 @@ import msgspec
 
 from holdfast_daemon.extensions.loader import Unreadable, read_text
 from holdfast_daemon.extensions.trust import INSTRUCTIONS
+from holdfast_protocol import events
 
 INSTRUCTIONS_BYTES_MAX: Final = 64 * 1024
 """Of one file; a model reads it with every step."""
+
+INSTRUCTIONS_TOTAL_BYTES: Final = 128 * 1024
+"""Of all files of a session: they are part of one event."""
 
 
 class Instructions(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +35,20 @@ def project_instructions(project: str, cwd: str) -> tuple[Instructions, ...]:
     places = [place, *place.parents]
     inside = [each for each in places if each.is_relative_to(top)] or [top]
     return tuple(_read(each / INSTRUCTIONS) for each in reversed(inside) if (each / INSTRUCTIONS).exists())
+
+
+def instructions_event(project: str, cwd: str) -> tuple[events.Instructions, ...]:
+    """Give the same as an event has them, `INSTRUCTIONS_TOTAL_BYTES` of text at the most. Blocks."""
+    room = INSTRUCTIONS_TOTAL_BYTES
+    files: list[events.Instructions] = []
+    for found in project_instructions(project, cwd):
+        size = len(found.text.encode())
+        problem = found.problem or (None if size <= room else "there is too much of it in all")
+        files.append(
+            events.Instructions(path=found.path, text="" if problem else found.text, problem=problem)
+        )
+        room -= 0 if problem else size
+    return tuple(files)
 
 
 def _read(path: Path) -> Instructions:

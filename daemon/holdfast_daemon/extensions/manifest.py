@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from holdfast_protocol.events import Mode
+from holdfast_protocol.events import Json, Mode
 
 MANIFEST_NAME: Final = "plugin.yaml"
 
@@ -171,7 +171,16 @@ ServerEntry = StdioServer | HttpServer
 
 
 class AgentEntry(Entry, frozen=True, kw_only=True):
-    """A sub-agent that `delegate` can name: a prompt, or a class (`class` in the file)."""
+    """An agent: a prompt, or a class.
+
+    Attributes:
+        model_override: takes the place of the session's model.
+        tools: shell-style patterns of the tools it may use; all if left out.
+        mode: narrows the session's.
+        class_: `class` in the file; `module` is the same key under another name.
+        context: what the class is made with.
+        context_lines: path in the context, as `.words` → its line; not in the file.
+    """
 
     name: PluginName
     description: _Text | None = None
@@ -180,10 +189,25 @@ class AgentEntry(Entry, frozen=True, kw_only=True):
     tools: _Names | None = None
     mode: Mode | None = None
     class_: Annotated[Target | None, Meta()] = msgspec.field(name="class", default=None)
+    module: Target | None = None
+    context: dict[str, Json] | None = None
+    context_lines: dict[str, int] = msgspec.field(default_factory=dict[str, int])
 
     def __post_init__(self) -> None:
-        if (self.system_prompt is None) == (self.class_ is None):
+        if [self.system_prompt, self.class_, self.module].count(None) != 2:
             raise ValueError("give either `system_prompt` or `class`")
+        if self.context is not None and self.target is None:
+            raise ValueError("`context` is for a `class`")
+
+    @property
+    def target(self) -> str | None:
+        """The class, if it is one."""
+        return self.class_ or self.module
+
+    @property
+    def target_key(self) -> str:
+        """The key it stands under."""
+        return "class" if self.class_ is not None else "module"
 
 
 class HookEntry(Entry, frozen=True, kw_only=True):
@@ -239,6 +263,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     prompts: tuple[PromptEntry, ...] = ()
     reactive: tuple[ReactiveEntry, ...] = ()
 
+
+NOT_IN_THE_FILE: Final = frozenset({"line", "context_lines"})
+"""Fields of entries that the reader fills in."""
 
 SECTIONS: Final[dict[str, tuple[type[Entry], ...]]] = {
     "models": (ModelEntry,),

@@ -13,7 +13,9 @@ import msgspec
 from holdfast_daemon.extensions.manifest import (
     DESCRIPTIONS,
     ENTRIES_MAX,
+    NOT_IN_THE_FILE,
     SECTIONS,
+    AgentEntry,
     Entry,
     Manifest,
     Problem,
@@ -114,7 +116,7 @@ class _Reader:
         entry_type = self._entry_type(item, section, field)
         if entry_type is None:
             return None
-        known = [name for name in entry_type.__struct_encode_fields__ if name != "line"]
+        known = [name for name in entry_type.__struct_encode_fields__ if name not in NOT_IN_THE_FILE]
         tag = entry_type.__struct_config__.tag_field
         before = len(self._problems)
         self._check_keys(item, field, [*known, tag] if tag else known)
@@ -142,6 +144,8 @@ class _Reader:
         value: Any = as_json(tree)
         if isinstance(tree, Members):
             value["line"] = line
+            if wanted is AgentEntry:
+                value["context_lines"] = dict(_lines(tree, "context"))
         try:
             # An entry of a union is told by its tag, which a single type would refuse as unknown.
             return msgspec.convert(value, ServerEntry if wanted in get_args(ServerEntry) else wanted)
@@ -188,6 +192,18 @@ def _bounded(problems: list[Problem], file: str) -> Iterator[Problem]:
     yield from ordered[:PROBLEMS_MAX]
     if len(ordered) > PROBLEMS_MAX:
         yield Problem(file=file, message=f"and {len(ordered) - PROBLEMS_MAX} more problems")
+
+
+def _lines(tree: Members, key: str) -> Iterator[tuple[str, int]]:
+    """Give the line of every place below a key, by its path."""
+    waiting = [("", member.value, member.line) for member in tree.members if member.key == key]
+    while waiting:
+        path, value, line = waiting.pop()
+        yield path, line
+        if isinstance(value, Members):
+            waiting += [(f"{path}.{each.key}", each.value, each.line) for each in value.members]
+        elif isinstance(value, Items):
+            waiting += [(f"{path}[{at}]", each, each.line) for at, each in enumerate(value.items)]
 
 
 def _locate(tree: Tree, path: str) -> tuple[int, str]:

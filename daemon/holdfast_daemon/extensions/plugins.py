@@ -1,7 +1,7 @@
 """The plugins there are: read when first asked for, kept until a reload.
 
 Nothing below a project is opened before the project is trusted. Reading runs no code of a plugin; its skills
-are described by a process of its own.
+and its agents' classes are described by processes of their own.
 """
 
 import os
@@ -13,6 +13,7 @@ import anyio.to_thread
 import msgspec
 
 from holdfast_daemon.execution.launcher import Launcher
+from holdfast_daemon.extensions.agent_classes import AgentClass, describe_agents
 from holdfast_daemon.extensions.loader import Plugin, Scope, load_plugins
 from holdfast_daemon.extensions.manifest import Problem
 from holdfast_daemon.extensions.skills import Skill, describe_skills
@@ -24,15 +25,16 @@ PROJECTS_MAX: Final = 64
 
 
 class LoadedPlugin(msgspec.Struct, frozen=True, kw_only=True):
-    """A plugin and its skills.
+    """A plugin, its skills and its agents' classes.
 
     Attributes:
-        problems: of the folder and of its skills; a skill with one is off.
+        problems: of the folder, its skills and its classes; what has one is off.
     """
 
     plugin: Plugin
     skills: tuple[Skill, ...]
     problems: tuple[Problem, ...]
+    agents: tuple[AgentClass, ...] = ()
 
     @property
     def status(self) -> Literal["loaded", "partly", "failed"]:
@@ -64,7 +66,7 @@ class Plugins:
     Args:
         config_dir: holds `plugins/` and `commands/`.
         trust: decides about projects.
-        launcher: the daemon's, for processes that describe skills.
+        launcher: the daemon's, for processes that describe what it brings.
     """
 
     def __init__(self, config_dir: Path, trust: Trust, launcher: Launcher | None = None) -> None:
@@ -107,6 +109,7 @@ class Plugins:
     async def _described(self, plugin: Plugin) -> LoadedPlugin:
         if plugin.manifest is None:
             return LoadedPlugin(plugin=plugin, skills=(), problems=plugin.problems)
-        entries = plugin.manifest.skills
-        skills, problems = await describe_skills(entries, plugin.name, plugin.folder, self._launcher)
-        return LoadedPlugin(plugin=plugin, skills=skills, problems=problems)
+        manifest, place = plugin.manifest, (plugin.name, plugin.folder, self._launcher)
+        skills, of_skills = await describe_skills(manifest.skills, *place)
+        agents, of_agents = await describe_agents(manifest.agents, *place)
+        return LoadedPlugin(plugin=plugin, skills=skills, agents=agents, problems=(*of_skills, *of_agents))

@@ -86,6 +86,11 @@ class SessionExtensions:
             launcher=launcher,
             grace_s=limits.grace_s,
         )
+        self._agent_place = msgspec.structs.replace(
+            child_place,
+            confinement=Confinement(readable=(*place.roots, *folders, *own_places()), hidden=place.hidden),
+            grace_s=0.0,
+        )
         self._pool = WorkerPool(child_place, WorkerLimits(workers_max=limits.calls_per_session_max))
         open_place = msgspec.structs.replace(
             child_place, confinement=msgspec.structs.replace(child_place.confinement, network=True)
@@ -114,6 +119,11 @@ class SessionExtensions:
         """Give the tools there are now, by name: those of plugins, then those of MCP servers."""
         tools = (*self._own, *self.mcp.tools())[:TOOLS_MAX]
         return {tool.name: tool for tool in tools}
+
+    @property
+    def agent_place(self) -> ChildPlace:
+        """Where processes of agents run: they read what the session reads, and change nothing."""
+        return self._agent_place
 
     async def retire_workers(self) -> None:
         """Let skills run the code that is on disk now."""

@@ -1,4 +1,4 @@
-"""The process a plugin's Python functions run in. Started by `skills`; nothing of the daemon is in here.
+"""The process a plugin's Python functions run in. Started by `worker_pool`; nothing of the daemon is in here.
 
 Reads requests as lines of JSON from stdin, answers each with one line on what was stdout:
 
@@ -47,8 +47,16 @@ class BadSkill(Exception):
     """A function cannot be a tool."""
 
 
-def main(folder: str) -> None:
-    """Serve requests until stdin ends."""
+Request = dict[str, Any]
+
+
+def main(folder: str, answer: Callable[[Request], Request] | None = None) -> None:
+    """Serve requests until stdin ends.
+
+    Args:
+        folder: where modules are looked for.
+        answer: gives the answer to a request; must not raise. None: as the module says.
+    """
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     printed = os.dup(2)
@@ -59,12 +67,12 @@ def main(folder: str) -> None:
     _say(answers, {"ready": True})
     for line in requests:
         request = msgspec.json.decode(line)
-        answer = _answer(request)
+        answered = (answer or _answer)(request)
         for stream in (sys.stdout, sys.stderr):
             _flush(stream)
         if "mark" in request:
             os.write(printed, request["mark"].encode())
-        _say(answers, answer)
+        _say(answers, answered)
 
 
 def _say(answers: Any, answer: dict[str, Any]) -> None:
@@ -92,11 +100,12 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except BadInput as error:
         return {"error": str(error), "kind": "invalid_input"}
     except BaseException as error:  # noqa: BLE001 - foreign code; whatever it raises is its answer
-        return {"error": _told(error), "kind": "tool_failed"}
+        return {"error": told(error), "kind": "tool_failed"}
     return {**answer, "threads": bool(set(threading.enumerate()) - threads)}
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
+    """Give an exception of foreign code as a line or a few."""
     try:
         return f"{type(error).__name__}: {error}"[:8192].encode("utf-8", "replace").decode()
     except BaseException:  # noqa: BLE001 - an exception whose text raises
@@ -156,7 +165,7 @@ def _described(target: str) -> dict[str, Any]:
             "schema": input_schema(_input_type(function)),
         }
     except BaseException as error:  # noqa: BLE001 - foreign code runs while it is imported
-        return {"error": str(error) if isinstance(error, BadSkill) else _told(error)}
+        return {"error": str(error) if isinstance(error, BadSkill) else told(error)}
 
 
 def _input_type(function: Callable[..., Any]) -> type[msgspec.Struct]:

@@ -21,7 +21,7 @@ from holdfast_protocol.events import Json
 DESCRIBE_TIMEOUT_S: Final = 15.0
 """For all modules of a plugin to be imported."""
 
-_ENV: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+DESCRIBE_ENV: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 _RESERVED: Final = "mcp__"
 
 
@@ -94,7 +94,7 @@ async def describe_skills(
 
 async def _described(targets: list[str], folder: str, launcher: Launcher) -> list[_Described]:
     confinement = Confinement(readable=(folder, *own_places()))
-    place = ChildPlace(cwd=folder, env=_ENV, confinement=confinement, launcher=launcher)
+    place = ChildPlace(cwd=folder, env=DESCRIBE_ENV, confinement=confinement, launcher=launcher)
     request = {"do": "describe", "targets": targets}
     with anyio.fail_after(DESCRIBE_TIMEOUT_S):
         async with WorkerPool(place, WorkerLimits(workers_max=1)) as pool:

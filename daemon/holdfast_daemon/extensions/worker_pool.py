@@ -19,11 +19,16 @@ from holdfast_daemon.extensions.child import Child, ChildPlace, LineReader, TooL
 ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024
 """A worker cuts results at a megabyte of characters; no JSON of it is longer."""
 
-_PYTHON: Final = ("-P", "-B", "-u", "-X", "utf8", "-m", "holdfast_daemon.extensions.skill_worker")
+SKILL_WORKER: Final = "holdfast_daemon.extensions.skill_worker"
 _LAST_WORDS_S: Final = 0.2  # For what a dead worker wrote, if someone else holds its pipe.
 
 Output = Callable[[str], Awaitable[None]]
 """Takes what a function prints; may wait."""
+
+
+def python(module: str, *words: str) -> tuple[str, ...]:
+    """Give the command that runs a module of ours as a process for foreign code."""
+    return (sys.executable, "-P", "-B", "-u", "-X", "utf8", "-m", module, *words)
 
 
 class WorkerLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,10 +187,14 @@ class WorkerPool:
     Args:
         place: where they run.
         limits: see `WorkerLimits`.
+        module: what its processes run; speaks as `skill_worker` does.
     """
 
-    def __init__(self, place: ChildPlace, limits: WorkerLimits | None = None) -> None:
+    def __init__(
+        self, place: ChildPlace, limits: WorkerLimits | None = None, module: str = SKILL_WORKER
+    ) -> None:
         self._place = place
+        self._module = module
         self._limits = limits or WorkerLimits()
         self._turns = anyio.CapacityLimiter(self._limits.workers_max)
         self._idle: list[_Worker] = []  # The one idle for longest comes first.
@@ -267,7 +276,7 @@ class WorkerPool:
 
     async def _start(self, folder: str) -> _Worker:
         try:
-            child = await Child.start((sys.executable, *_PYTHON, folder), self._place)
+            child = await Child.start(python(self._module, folder), self._place)
         except OSError as error:
             raise WorkerFailure(f"the worker process did not start: {error.strerror}") from error
         worker = _Worker(folder, child, self._limits)

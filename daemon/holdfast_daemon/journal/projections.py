@@ -10,17 +10,26 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast_daemon.journal.store import AppendBlock, Change, EndMessages, Upsert
+from holdfast_daemon.journal.store import AddUsage, AppendBlock, Change, EndMessages, Upsert, UsageRow
 from holdfast_protocol import events
+from holdfast_protocol.methods.usage import USAGE_PERIOD_MS
 from holdfast_protocol.view import RUN_STATUS_OF
 
 _encode: Final = msgspec.json.encode
+
+_STEP_TOKENS_MAX: Final = 2**40
+"""Of a class in one step. No model comes near it; a provider may say anything, and sums must fit 64 bits."""
 
 
 def changes_of(event: events.Event, seq: int, at: int) -> tuple[Change, ...]:
     """Give the row changes of one event that gets place `seq` at time `at`."""
     handler = _HANDLERS.get(type(event))
     return handler(event, seq, at) if handler is not None else ()
+
+
+def usage_of(event: events.Event, at: int) -> tuple[AddUsage, ...]:
+    """Give what an event of time `at` adds to the usage."""
+    return tuple(change for change in changes_of(event, 0, at) if isinstance(change, AddUsage))
 
 
 def _session_updated(event: events.SessionUpdated, _seq: int, at: int) -> tuple[Change, ...]:
@@ -79,6 +88,7 @@ def _run_started(event: events.RunStarted, seq: int, at: int) -> tuple[Change, .
         ),
         Upsert("messages", event.prompt_id, (("run", run),)),
         Upsert("sessions", "", (("status", "running"), ("run", run), ("updated_at", at))),
+        AddUsage(_period(at), UsageRow(event.model, estimated=False, currency="", runs=1)),
     )
 
 
@@ -169,6 +179,33 @@ def _request_resolved(event: events.RequestResolved, _seq: int, at: int) -> tupl
     return (Upsert("requests", event.request_id, values),)
 
 
+def _usage_updated(event: events.UsageUpdated, _seq: int, at: int) -> tuple[Change, ...]:
+    usage, cost = event.usage, event.cost
+    row = UsageRow(
+        event.model,
+        estimated=usage.estimated,
+        currency=cost.currency if cost else "",
+        steps=1,
+        unpriced=0 if cost else 1,
+        input=_tokens(usage.input),
+        cache_read=_tokens(usage.cache_read),
+        cache_write_5m=_tokens(usage.cache_write_5m),
+        cache_write_1h=_tokens(usage.cache_write_1h),
+        output=_tokens(usage.output),
+        reasoning=_tokens(usage.reasoning),
+        amount=cost.amount if cost else 0.0,
+    )
+    return (AddUsage(_period(at), row),)
+
+
+def _period(at: int) -> int:
+    return at - at % USAGE_PERIOD_MS
+
+
+def _tokens(said: int) -> int:
+    return max(0, min(said, _STEP_TOKENS_MAX))
+
+
 _HANDLERS: Final[dict[type[Any], Callable[[Any, int, int], tuple[Change, ...]]]] = {
     events.SessionUpdated: _session_updated,
     events.ModelSwitched: _model_switched,
@@ -189,4 +226,5 @@ _HANDLERS: Final[dict[type[Any], Callable[[Any, int, int], tuple[Change, ...]]]]
     events.ToolCallFailed: _tool_call_failed,
     events.RequestOpened: _request_opened,
     events.RequestResolved: _request_resolved,
+    events.UsageUpdated: _usage_updated,
 }

@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import apsw
+import msgspec
 
+from holdfast_daemon.journal import projections
 from holdfast_daemon.journal.spill import MARKER_BYTES, Spill
 from holdfast_daemon.journal.store import (
     DAEMON_SCOPE,
     SCAN_MAX,
+    AddUsage,
     Append,
     AppendBlock,
     Bodies,
@@ -43,10 +46,13 @@ from holdfast_daemon.journal.store import (
     StoreConflict,
     StoreError,
     TokenRow,
+    TrustRow,
     Upsert,
+    UsageRow,
 )
+from holdfast_protocol import events
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 4
 
 _CHUNK_ROWS_MAX: Final = 64
 """Rows read at once; never more than the page has already, so that few are read in vain when it is full."""
@@ -110,16 +116,52 @@ CREATE TABLE tokens (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, digest BLOB NOT NULL, at INTEGER NOT NULL
 ) STRICT;
 """,
+    3: """
+CREATE TABLE usage (
+    session INTEGER NOT NULL, period INTEGER NOT NULL, model TEXT NOT NULL, estimated INTEGER NOT NULL,
+    currency TEXT NOT NULL, runs INTEGER NOT NULL, steps INTEGER NOT NULL, unpriced INTEGER NOT NULL,
+    input INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write_5m INTEGER NOT NULL,
+    cache_write_1h INTEGER NOT NULL, output INTEGER NOT NULL, reasoning INTEGER NOT NULL,
+    amount REAL NOT NULL,
+    PRIMARY KEY (session, period, model, estimated, currency)
+) STRICT, WITHOUT ROWID;
+""",
+    4: """
+CREATE TABLE trust (path TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+ALTER TABLE sessions ADD COLUMN servers TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE sessions ADD COLUMN parent TEXT;
+""",
 }
 """What each version of the schema adds to the one before; a new log takes them all."""
 
 _SESSION_COLUMNS: Final = (
     "key, session, epoch, cwd, agent, model, title, status, run, archived, state, env, forked, "
     "created_at, updated_at, {view}, view_seq, "
-    "coalesce((SELECT max(seq) FROM events WHERE events.session = sessions.key), 0)"
+    "coalesce((SELECT max(seq) FROM events WHERE events.session = sessions.key), 0), servers, parent"
 )
 
-_SESSION_TABLES: Final = ("runs", "messages", "requests", "spills")
+_SESSION_TABLES: Final = ("runs", "messages", "requests", "spills", "usage")
+
+_USAGE_SUMS: Final = UsageRow._fields[3:]
+
+_ADD_USAGE: Final = (
+    f"INSERT INTO usage (session, period, {', '.join(UsageRow._fields)})"  # noqa: S608 - names are our own
+    f" VALUES ({', '.join('?' * (2 + len(UsageRow._fields)))})"
+    " ON CONFLICT (session, period, model, estimated, currency) DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _USAGE_SUMS)
+)
+
+_USAGE: Final = (
+    f"SELECT model, estimated, currency, {', '.join(f'sum({name})' for name in _USAGE_SUMS)}"  # noqa: S608
+    " FROM usage WHERE session = ? AND period >= ? GROUP BY model, estimated, currency"
+)
+
+_USAGE_SAID: Final = """
+SELECT events.session, at, body FROM events JOIN sessions ON sessions.key = events.session
+WHERE type IN ('run_started', 'usage_updated') AND state = 'active'
+    AND seq > coalesce(json_extract(forked, '$.seq'), 0)
+"""
+"""Events that say what was used, without those a fork has from its source."""
 
 _LEFTOVERS: Final = """
 SELECT key FROM sessions WHERE state = 'copying' OR (state = 'deleted' AND (
@@ -127,7 +169,8 @@ SELECT key FROM sessions WHERE state = 'copying' OR (state = 'deleted' AND (
     OR EXISTS (SELECT 1 FROM runs WHERE session = sessions.key)
     OR EXISTS (SELECT 1 FROM messages WHERE session = sessions.key)
     OR EXISTS (SELECT 1 FROM requests WHERE session = sessions.key)
-    OR EXISTS (SELECT 1 FROM spills WHERE session = sessions.key)))
+    OR EXISTS (SELECT 1 FROM spills WHERE session = sessions.key)
+    OR EXISTS (SELECT 1 FROM usage WHERE session = sessions.key)))
 """
 
 _KINDS: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
@@ -162,7 +205,7 @@ class SQLiteStore:
         path = str(directory / "journal.db")
         with _errors():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-            self._writer = _open_writer(path)
+            self._writer = _open_writer(path, self._spill)
             self._page_bytes = int(_one(self._writer, "PRAGMA page_size"))
             self._writer.set_wal_hook(self._wal_grew)
             self._reader = _open_reader(path)
@@ -188,8 +231,9 @@ class SQLiteStore:
             key = int(
                 _one(
                     self._writer,
-                    "INSERT INTO sessions (session, epoch, cwd, agent, model, title, env, forked, status,"
-                    " state, created_at, updated_at) VALUES (?,?,?,?,?,?,?,?,'idle',?,?,?) RETURNING key",
+                    "INSERT INTO sessions (session, epoch, cwd, agent, model, title, env, forked, servers,"
+                    " parent, status, state, created_at, updated_at)"
+                    " VALUES (?,?,?,?,?,?,?,?,?,?,'idle',?,?,?) RETURNING key",
                     (
                         new.session,
                         new.epoch,
@@ -199,6 +243,8 @@ class SQLiteStore:
                         new.title,
                         new.env,
                         new.forked,
+                        new.servers,
+                        new.parent,
                         "copying" if copying else "active",
                         new.at,
                         new.at,
@@ -257,6 +303,17 @@ class SQLiteStore:
         """See `Store.remove_rule`."""
         with self._transaction():
             self._writer.execute("DELETE FROM rules WHERE id = ?", (rule,))
+
+    def insert_trust(self, row: TrustRow) -> None:
+        """See `Store.insert_trust`."""
+        with self._transaction():
+            self._writer.execute("INSERT OR REPLACE INTO trust VALUES (?,?)", row)
+
+    def remove_trust(self, path: str) -> bool:
+        """See `Store.remove_trust`."""
+        with self._transaction():
+            self._writer.execute("DELETE FROM trust WHERE path = ?", (path,))
+            return self._writer.changes() > 0
 
     def insert_token(self, row: TokenRow) -> None:
         """See `Store.insert_token`."""
@@ -324,6 +381,8 @@ class SQLiteStore:
                     " WHERE session = ? AND run = ? AND status IS NULL",
                     (change.status, change.status != "completed", change.at, session, change.run),
                 )
+            case AddUsage():
+                _add_usage(self._writer, session, change)
             case InsertRule():
                 self._writer.execute("INSERT INTO rules VALUES (?,?,?,?,?,?,?,?,?)", change.row)
             case InsertKey():
@@ -395,7 +454,13 @@ class SQLiteStore:
         return _session_row(rows[0]) if rows else None
 
     def list_sessions(
-        self, *, cwd: str | None, archived: bool, before: tuple[int, SessionKey] | None, limit: int
+        self,
+        *,
+        cwd: str | None,
+        archived: bool,
+        before: tuple[int, SessionKey] | None,
+        limit: int,
+        parent: str | None = None,
     ) -> list[SessionRow]:
         """See `Store.list_sessions`."""
         columns = _SESSION_COLUMNS.format(view="NULL")
@@ -403,8 +468,8 @@ class SQLiteStore:
         rows = self._select(
             f"SELECT {columns} FROM sessions WHERE state = 'active' AND (?1 IS NULL OR cwd = ?1)"  # noqa: S608
             " AND (?2 OR NOT archived) AND (updated_at, key) < (?3, ?4)"
-            " ORDER BY updated_at DESC, key DESC LIMIT ?5",
-            (cwd, archived, used, key, limit),
+            " AND parent IS ?5 ORDER BY updated_at DESC, key DESC LIMIT ?6",
+            (cwd, archived, used, key, parent, limit),
         )
         return [_session_row(row) for row in rows]
 
@@ -523,10 +588,19 @@ class SQLiteStore:
         )
         return RequestRow(*rows[0]) if rows else None
 
+    def usage(self, scope: SessionKey, since: int) -> list[UsageRow]:
+        """See `Store.usage`."""
+        rows = self._select(_USAGE, (scope, since))
+        return [UsageRow(*row)._replace(estimated=bool(row[1])) for row in rows]
+
     def rules(self) -> list[RuleRow]:
         """See `Store.rules`."""
         rows = self._select("SELECT * FROM rules ORDER BY at, rowid")
         return [RuleRow(*row)._replace(hosted=bool(row[3])) for row in rows]
+
+    def trusted(self) -> list[TrustRow]:
+        """See `Store.trusted`."""
+        return [TrustRow(*row) for row in self._select("SELECT path, at FROM trust ORDER BY path")]
 
     def tokens(self) -> list[TokenRow]:
         """See `Store.tokens`."""
@@ -570,7 +644,7 @@ class SQLiteStore:
         return rows, len(rows) < limit
 
 
-def _open_writer(path: str) -> apsw.Connection:
+def _open_writer(path: str, spill: Spill) -> apsw.Connection:
     connection = apsw.Connection(path)
     connection.set_busy_timeout(5000)
     connection.execute("PRAGMA page_size = 8192")  # A quarter page bounds rows of WITHOUT ROWID tables.
@@ -584,8 +658,29 @@ def _open_writer(path: str) -> apsw.Connection:
     for step in range(version + 1, SCHEMA_VERSION + 1):
         with connection:
             connection.execute(_STEPS[step])
+            if step == 3:  # It has a table of what older logs say already.
+                _add_usage_of_old(connection, spill)
             connection.execute(f"PRAGMA user_version = {step}")
     return connection
+
+
+def _add_usage(connection: apsw.Connection, session: SessionKey, change: AddUsage) -> None:
+    """Add to the usage of the session and of all, unless the session is being copied."""
+    state = _one(connection, "SELECT state FROM sessions WHERE key = ?", (session,))
+    if state != "copying":
+        connection.executemany(
+            _ADD_USAGE, [(scope, change.period, *change.row) for scope in (session, DAEMON_SCOPE)]
+        )
+
+
+def _add_usage_of_old(connection: apsw.Connection, spill: Spill) -> None:
+    """Add up what the log of an older release says; of a session that is gone it says nothing."""
+    for session, at, body in connection.execute(_USAGE_SAID):
+        with contextlib.suppress(msgspec.MsgspecError, OSError):  # What cannot be read is not known.
+            event = events.decode(spill.resolve(body))
+            if not isinstance(event, events.UnknownEvent):
+                for change in projections.usage_of(event, at):
+                    _add_usage(connection, session, change)
 
 
 def _open_reader(path: str) -> apsw.Connection:

@@ -14,7 +14,7 @@ from holdfast_protocol.capabilities import Role
 from holdfast_protocol.view import RunStatus
 
 SessionKey = int
-"""A session's number inside the store; 0 is the daemon's own scope in `keys`."""
+"""A session's number inside the store; 0 is the daemon's own scope, in keys and in usage."""
 
 DAEMON_SCOPE: SessionKey = 0
 
@@ -122,13 +122,52 @@ class TokenRow(NamedTuple):
     at: int
 
 
+class TrustRow(NamedTuple):
+    """A directory somebody trusted; `at` in Unix ms."""
+
+    path: str
+    at: int
+
+
 class InsertRule(NamedTuple):
     """Remember a standing answer with the answer that made it."""
 
     row: RuleRow
 
 
-Change = Upsert | AppendBlock | EndMessages | InsertKey | InsertRule
+class UsageRow(NamedTuple):
+    """What was used of one model, from one source of figures, priced in one currency.
+
+    `estimated`: the figures are ours. `currency` is empty where no price is known; `unpriced` counts the
+    steps of which that is so, and `amount` is of the others. `reasoning` is a part of `output`.
+    """
+
+    model: str
+    estimated: bool
+    currency: str
+    runs: int = 0
+    steps: int = 0
+    unpriced: int = 0
+    input: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+    amount: float = 0.0
+
+
+class AddUsage(NamedTuple):
+    """Add to what the session and the daemon used in the period that begins at `period` (Unix ms).
+
+    Nothing is added while the session is being copied: what its events say was used by their source.
+    """
+
+    period: int
+    row: UsageRow
+
+
+Change = Upsert | AppendBlock | EndMessages | InsertKey | InsertRule | AddUsage
 
 
 class Append(NamedTuple):
@@ -147,7 +186,10 @@ class KeyRow(NamedTuple):
 
 
 class SessionRow(NamedTuple):
-    """One row of `sessions`. `view` is the fold of the log up to and with `view_seq`, encoded."""
+    """One row of `sessions`. `view` is the fold of the log up to and with `view_seq`, encoded.
+
+    `servers` are the MCP servers its client asked for, as JSON; `parent` is the session it works for.
+    """
 
     key: SessionKey
     session: str
@@ -167,6 +209,8 @@ class SessionRow(NamedTuple):
     view: bytes | None
     view_seq: int
     head: int
+    servers: str = "[]"
+    parent: str | None = None
 
 
 class NewSession(NamedTuple):
@@ -181,6 +225,8 @@ class NewSession(NamedTuple):
     env: str
     at: int
     forked: str | None = None
+    servers: str = "[]"
+    parent: str | None = None
 
 
 class RunRow(NamedTuple):
@@ -248,9 +294,18 @@ class Store(Protocol):
         ...
 
     def list_sessions(
-        self, *, cwd: str | None, archived: bool, before: tuple[int, SessionKey] | None, limit: int
+        self,
+        *,
+        cwd: str | None,
+        archived: bool,
+        before: tuple[int, SessionKey] | None,
+        limit: int,
+        parent: str | None = None,
     ) -> list[SessionRow]:
-        """Give active sessions, last used first; archived ones only if asked for. `view` is left out."""
+        """Give active sessions, last used first; archived ones only if asked for. `view` is left out.
+
+        Those that work for another session are given for `parent` alone.
+        """
         ...
 
     def unfinished_sessions(self) -> list[str]:
@@ -315,12 +370,44 @@ class Store(Protocol):
         """Give a request."""
         ...
 
+    def usage(self, scope: SessionKey, since: int) -> list[UsageRow]:
+        """Add up what was used in the periods that begin at `since` or later, in no order.
+
+        Args:
+            scope: a session, whose usage goes with its rows; `DAEMON_SCOPE`: all sessions there ever were.
+            since: Unix ms.
+
+        Returns:
+            A row for each model, source of figures and currency.
+        """
+        ...
+
     def rules(self) -> list[RuleRow]:
         """Give all standing answers, oldest first."""
         ...
 
     def remove_rule(self, rule: str) -> None:
         """Drop a standing answer."""
+        ...
+
+    def trusted(self) -> list[TrustRow]:
+        """Give the trusted directories, by path."""
+        ...
+
+    def insert_trust(self, row: TrustRow) -> None:
+        """Keep a trusted directory; replaces one of the same path.
+
+        Raises:
+            StoreError: nothing was stored.
+        """
+        ...
+
+    def remove_trust(self, path: str) -> bool:
+        """Forget a directory; False if it was not there.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
         ...
 
     def tokens(self) -> list[TokenRow]:

@@ -1,6 +1,7 @@
 """Handlers of `agent/list`, `model/list` and `tool/*`."""
 
 from holdfast_daemon.methods.services import Caller, Services
+from holdfast_daemon.sessions.session_tools import daemon_tool_infos
 from holdfast_daemon.tools.client_hosted import TOOLS_MAX, NameTaken, TooManyTools
 from holdfast_protocol.errors import Conflict, InvalidParams, Overloaded
 from holdfast_protocol.methods.catalogue import (
@@ -38,9 +39,9 @@ async def models(services: Services, _caller: Caller, _params: ModelListParams) 
 async def tools(services: Services, _caller: Caller, params: ToolListParams) -> ToolListResult:
     """Answer `tool/list`."""
     if params.session_id is None:
-        return ToolListResult(tools=services.runs.tool_infos(None))
+        return ToolListResult(tools=daemon_tool_infos(services.runs.executor))
     session = await services.registry.get(params.session_id)
-    return ToolListResult(tools=services.runs.tool_infos(session.hosted))
+    return ToolListResult(tools=session.tools.infos())
 
 
 async def register(services: Services, caller: Caller, params: ToolRegisterParams) -> ToolRegisterResult:

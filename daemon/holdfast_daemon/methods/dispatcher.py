@@ -7,7 +7,17 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast_daemon.methods import catalogue, connection, daemon, prompt, request, session, subscribe
+from holdfast_daemon.methods import (
+    catalogue,
+    connection,
+    daemon,
+    extension,
+    prompt,
+    request,
+    session,
+    subscribe,
+    usage,
+)
 from holdfast_daemon.methods.services import Caller, Reply, Services
 from holdfast_protocol.capabilities import ROLES, Role
 from holdfast_protocol.errors import Forbidden, InternalError, InvalidParams, MethodNotFound, RpcError
@@ -42,12 +52,20 @@ HANDLERS: Final[dict[str, Handler]] = {
     "request/respond": request.respond,
     "rule/list": request.rule_list,
     "rule/remove": request.rule_remove,
+    "trust/list": extension.trust_list,
+    "trust/remove": extension.trust_remove,
+    "command/list": extension.commands,
+    "plugin/list": extension.plugins,
+    "plugin/reload": extension.plugin_reload,
+    "mcp/list": extension.mcp_list,
+    "mcp/restart": extension.mcp_restart,
     "agent/list": catalogue.agents,
     "model/list": catalogue.models,
     "tool/list": catalogue.tools,
     "tool/register": catalogue.register,
     "tool/output": catalogue.output,
     "tool/complete": catalogue.complete,
+    "usage/get": usage.get,
     "daemon/status": daemon.status,
     "daemon/drain": daemon.drain,
     "daemon/shutdown": daemon.shutdown,

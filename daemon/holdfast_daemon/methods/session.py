@@ -49,14 +49,20 @@ async def create(services: Services, caller: Caller, params: SessionCreateParams
             return known
         started = await _started(services, params)
         env = allowed_environment(params.env, services.config.sessions.env_bytes_max)
-        result = await to_the_end(services.registry.create(session_id, started, env, keys))
+        result = await to_the_end(
+            services.registry.create(session_id, started, env, keys, params.mcp_servers)
+        )
     return Reply(result, lambda: services.registry.announce(session_id))
 
 
 async def list_(services: Services, _caller: Caller, params: SessionListParams) -> SessionListResult:
     """Answer `session/list`."""
     infos, after = await services.registry.list(
-        cwd=params.cwd, archived=params.archived, before=_list_cursor(params.cursor), limit=params.limit
+        cwd=params.cwd,
+        archived=params.archived,
+        before=_list_cursor(params.cursor),
+        limit=params.limit,
+        parent=params.parent,
     )
     return SessionListResult(sessions=tuple(infos), next=f"{after[0]}.{after[1]}" if after else None)
 

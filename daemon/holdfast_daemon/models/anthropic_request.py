@@ -72,6 +72,36 @@ def body(
     return msgspec.json.encode(request)
 
 
+class _Written(msgspec.Struct):
+    """A message of a body."""
+
+    role: str
+    content: list[msgspec.Raw]
+
+
+_BODY: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_MESSAGES: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_WRITTEN: Final = msgspec.json.Decoder(_Written)
+
+
+def continued(body: bytes, content: Iterable[_Block]) -> bytes:
+    """Give the body that lets a response go on which paused: it goes back as it came, at the end.
+
+    Args:
+        body: of the request that was answered; perhaps one that let the response go on before.
+        content: the blocks of the answer.
+    """
+    request = _BODY.decode(body)
+    messages = _MESSAGES.decode(request["messages"])
+    last = _WRITTEN.decode(messages[-1])
+    answered: list[Any] = []
+    if last.role == "assistant":
+        messages.pop()
+        answered += last.content
+    answer = {"role": "assistant", "content": [*answered, *content]}
+    return msgspec.json.encode({**request, "messages": [*messages, answer]})
+
+
 def _thinking(target: Target, wanted: Thinking) -> dict[str, Any]:
     if target.thinking == "none":
         return {}

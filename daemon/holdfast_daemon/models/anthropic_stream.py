@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
+from holdfast_daemon.models.anthropic_request import continued
 from holdfast_daemon.models.base import BlockDelta, BlockEnded, BlockStarted, StepCompleted, StepEvent
 from holdfast_daemon.models.errors import Fault, named
 from holdfast_daemon.models.sse import SseEvent
-from holdfast_daemon.models.tool_input import is_object
+from holdfast_daemon.models.tool_input import input_object, is_object
 from holdfast_daemon.models.usage import AnthropicUsage, anthropic_usage, latest
 from holdfast_protocol.events import StopReason, Usage
 
@@ -54,7 +55,7 @@ class _MessageStart(msgspec.Struct):
 
 class _BlockStart(msgspec.Struct):
     index: int
-    content_block: _Block
+    content_block: msgspec.Raw
 
 
 class _Delta(msgspec.Struct):
@@ -63,6 +64,7 @@ class _Delta(msgspec.Struct):
     thinking: str | None = None
     signature: str | None = None
     partial_json: str | None = None
+    citation: Any = None
 
 
 class _BlockDelta(msgspec.Struct):
@@ -105,27 +107,70 @@ class _Error(msgspec.Struct):
 _Event = _MessageStart | _BlockStart | _BlockDelta | _BlockStop | _MessageDelta | _MessageStop | _Error
 
 _TYPE: Final = msgspec.json.Decoder(_Type)
-_DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    "message_start": msgspec.json.Decoder(_MessageStart),
-    "content_block_start": msgspec.json.Decoder(_BlockStart),
-    "content_block_delta": msgspec.json.Decoder(_BlockDelta),
-    "content_block_stop": msgspec.json.Decoder(_BlockStop),
-    "message_delta": msgspec.json.Decoder(_MessageDelta),
-    "message_stop": msgspec.json.Decoder(_MessageStop),
-    "error": msgspec.json.Decoder(_Error),
+_DECODERS: Final[dict[bytes, msgspec.json.Decoder[Any]]] = {
+    b"message_start": msgspec.json.Decoder(_MessageStart),
+    b"content_block_start": msgspec.json.Decoder(_BlockStart),
+    b"content_block_delta": msgspec.json.Decoder(_BlockDelta),
+    b"content_block_stop": msgspec.json.Decoder(_BlockStop),
+    b"message_delta": msgspec.json.Decoder(_MessageDelta),
+    b"message_stop": msgspec.json.Decoder(_MessageStop),
+    b"error": msgspec.json.Decoder(_Error),
 }
+
+
+_BLOCK: Final = msgspec.json.Decoder(_Block)
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, Any])
+_SHOWN: Final = frozenset(("text", "thinking", "redacted_thinking", "tool_use"))
+"""The kinds that are asked for; blocks of others stream by."""
 
 
 class _Open:
     """A block that streams. Its pieces are kept for what goes back verbatim."""
 
-    __slots__ = ("block", "json", "signature", "thinking")
+    __slots__ = ("block", "citations", "json", "raw", "shown", "signature", "text", "thinking")
 
-    def __init__(self, block: _Block) -> None:
-        self.block = block
+    def __init__(self, raw: msgspec.Raw) -> None:
+        self.raw = raw
+        self.block = _BLOCK.decode(raw)
+        self.shown = self.block.type in _SHOWN  # Whether it becomes step events.
+        self.text: list[str] = []
         self.json: list[str] = []
         self.thinking: list[str] = []
         self.signature: list[str] = []
+        self.citations: list[Any] = []
+
+    def append(self, delta: _Delta) -> str | None:
+        """Keep a piece; give the text in it, if any."""
+        match delta.type:
+            case "text_delta":
+                self.text.append(delta.text or "")
+                return delta.text
+            case "thinking_delta":
+                self.thinking.append(delta.thinking or "")
+                return delta.thinking
+            case "input_json_delta":
+                self.json.append(delta.partial_json or "")
+                return delta.partial_json
+            case "signature_delta":
+                self.signature.append(delta.signature or "")
+            case "citations_delta":
+                self.citations.append(delta.citation)
+            case _:
+                pass  # A kind unknown here.
+        return None
+
+    def whole(self) -> dict[str, Any]:
+        """Give the block as it is to be sent back."""
+        if self.block.type == "thinking":
+            return _thinking(self)
+        members = _MEMBERS.decode(self.raw)
+        if self.text:
+            members["text"] = (self.block.text or "") + "".join(self.text)
+        if self.json:
+            members["input"] = msgspec.Raw(input_object("".join(self.json)))
+        if self.citations:
+            members["citations"] = [*(members.get("citations") or ()), *self.citations]
+        return members
 
 
 class MessagesReader:
@@ -141,7 +186,7 @@ class MessagesReader:
         self._started = False
         self._usage = AnthropicUsage()
         self._open: dict[int, _Open] = {}
-        self._skipped: set[int] = set()  # Open blocks of kinds that are not asked for.
+        self._ended: dict[int, _Open] = {}  # In their order: what goes back if the response pauses.
         self._held: tuple[int, _Open] | None = None  # A tool call that ended last.
         self._stop: _Stop | None = None
 
@@ -176,6 +221,10 @@ class MessagesReader:
         """See `Reader.finish`: a message is whole with `message_stop` only."""
         raise Fault("truncated")
 
+    def continued(self, body: bytes) -> bytes | None:
+        """See `Reader.continued`: all that came, blocks of every kind, in their order and as they came."""
+        return continued(body, [opened.whole() for opened in self._ended.values()]) if self._ended else None
+
     def _begin(self, message: _Message) -> None:
         if self._started:
             raise Fault("garbage")
@@ -183,14 +232,13 @@ class MessagesReader:
         self._usage = message.usage or AnthropicUsage()
 
     def _start(self, event: _BlockStart) -> Iterable[StepEvent]:
-        if not self._started or event.index in self._open or event.index in self._skipped:
+        if not self._started or event.index in self._open:
             raise Fault("garbage")
-        block = event.content_block
+        opened = self._open[event.index] = _opened(event.content_block)
+        block = opened.block
         before = self._release()
-        if block.type not in {"text", "thinking", "redacted_thinking", "tool_use"}:
-            self._skipped.add(event.index)
+        if not opened.shown:
             return before
-        self._open[event.index] = _Open(block)
         if block.type == "tool_use":
             return (*before, BlockStarted(index=event.index, kind="tool_input", tool=block.name or ""))
         kind = "text" if block.type == "text" else "thinking"
@@ -206,30 +254,17 @@ class MessagesReader:
     def _delta(self, event: _BlockDelta) -> Iterable[StepEvent]:
         opened = self._open.get(event.index)
         if opened is None:
-            if event.index in self._skipped:
-                return ()
             raise Fault("garbage")
-        delta = event.delta
-        if delta.type == "signature_delta":
-            opened.signature.append(delta.signature or "")
-            return ()
-        if delta.type == "thinking_delta":
-            opened.thinking.append(delta.thinking or "")
-            text = delta.thinking
-        elif delta.type == "input_json_delta":
-            opened.json.append(delta.partial_json or "")
-            text = delta.partial_json
-        else:
-            text = delta.text  # Of a text; deltas of kinds unknown here have none.
-        return (BlockDelta(index=event.index, text=text),) if text else ()
+        text = opened.append(event.delta)
+        return (BlockDelta(index=event.index, text=text),) if text and opened.shown else ()
 
     def _end(self, index: int) -> Iterable[StepEvent]:
         opened = self._open.pop(index, None)
         if opened is None:
-            if index in self._skipped:
-                self._skipped.remove(index)
-                return ()
             raise Fault("garbage")
+        self._ended[index] = opened
+        if not opened.shown:
+            return ()
         before = self._release()
         if opened.block.type == "tool_use":
             self._held = (index, opened)
@@ -266,6 +301,13 @@ class MessagesReader:
         return (*self._release(), completed)
 
 
+def _opened(raw: msgspec.Raw) -> _Open:
+    try:
+        return _Open(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Fault("garbage") from error
+
+
 def _thinking(opened: _Open) -> dict[str, str]:
     """Give a block of thinking as it is to be sent back."""
     if opened.block.type == "redacted_thinking":
@@ -277,7 +319,7 @@ def _thinking(opened: _Open) -> dict[str, str]:
 def _decoded(event: SseEvent) -> _Event | None:
     """Read one event; None if it is of a kind that need not be known, such as `ping`."""
     try:
-        decoder = _DECODERS.get(event.name.decode() or _TYPE.decode(event.data).type)
+        decoder = _DECODERS.get(event.name or _TYPE.decode(event.data).type.encode())
         return None if decoder is None else decoder.decode(event.data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Fault("garbage") from error

@@ -15,7 +15,7 @@ from holdfast_protocol.methods.catalogue import ModelInfo
 
 
 class BlockStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """A block opened. `index` names it within the step; several may be open at once.
+    """A block opened. `index` names it while it is open; several may be open at once.
 
     Attributes:
         tool: of a `tool_input` block, the tool that is called.
@@ -61,22 +61,34 @@ class RetryScheduled(msgspec.Struct, frozen=True, kw_only=True):
         attempt: the try that failed, from 1.
         delay_ms: until the next.
         error: why it failed.
+        usage: what the provider said the failed try used; None where it said nothing.
+        cost: of that; None where it is not known.
     """
 
     attempt: int
     delay_ms: int
     error: ErrorInfo
+    usage: Usage | None = None
+    cost: Cost | None = None
 
 
 StepEvent = BlockStarted | BlockDelta | BlockEnded | StepCompleted | RetryScheduled
 
 
 class ModelError(Exception):
-    """The model gave no response, or broke off. Every failure of a provider ends here."""
+    """The model gave no response, or broke off. Every failure of a provider ends here.
 
-    def __init__(self, info: ErrorInfo) -> None:
+    Attributes:
+        usage: of a response that broke off, what its provider had said until then, or an estimate of what had
+            come; None where nothing was used that is known of.
+        cost: of that; None where it is not known.
+    """
+
+    def __init__(self, info: ErrorInfo, usage: Usage | None = None, cost: Cost | None = None) -> None:
         super().__init__(info.message)
         self.info = info
+        self.usage = usage
+        self.cost = cost
 
 
 class TextPart(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """The models the daemon knows, by name. Each is made when a session first asks for it.
 
-Adapters bring heavy libraries in, so an entry holds how to make a model, not the model; and what the providers
-have is asked for only when somebody names one of their models or wants the list.
+Adapters bring heavy libraries in, so an entry holds how to make a model, not the model; and what the
+providers have is asked for only when somebody names one of their models or wants the list.
 """
 
 from collections.abc import Callable, Iterable

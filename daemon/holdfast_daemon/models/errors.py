@@ -12,7 +12,6 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from holdfast_daemon.models.base import ModelError
 from holdfast_protocol.events import ErrorInfo
 
 ModelErrorKind = Literal[
@@ -31,10 +30,11 @@ ModelErrorKind = Literal[
     "transport",
     "truncated",
     "garbage",
+    "circuit_open",
 ]
 
 RETRYABLE: Final[frozenset[ModelErrorKind]] = frozenset(
-    ("rate_limited", "overloaded", "server", "timeout", "transport", "truncated")
+    ("rate_limited", "overloaded", "server", "timeout", "transport", "truncated", "circuit_open")
 )
 
 MESSAGE_CHARS_MAX: Final = 500
@@ -58,6 +58,7 @@ _LEADS: Final[Mapping[ModelErrorKind, str]] = {
     "transport": "The connection to the provider failed.",
     "truncated": "The response broke off.",
     "garbage": "The answer is not what the provider's API gives.",
+    "circuit_open": "The provider failed again and again, and is left alone for a while.",
 }
 
 _BY_STATUS: Final[Mapping[int, ModelErrorKind]] = {
@@ -150,21 +151,19 @@ class Fault(Exception):
         self.request_id = request_id
         self.retry_after_ms = retry_after_ms
 
-    def model_error(self, provider: str, secret: str | None, request_id: str | None = None) -> ModelError:
-        """Give the error for the log, with `secret` struck out of all that was said."""
+    def info(self, provider: str, secret: str | None, request_id: str | None = None) -> ErrorInfo:
+        """Give what the log says of it, with `secret` struck out of all that was said."""
         said = "" if self.said is None else _plain(redacted(self.said, secret))
         message = f"{_LEADS[self.kind]} {provider}: {said}" if said else f"{_LEADS[self.kind]} ({provider})"
         request_id = self.request_id or request_id
-        return ModelError(
-            ErrorInfo(
-                kind=self.kind,
-                message=message[:MESSAGE_CHARS_MAX],
-                retryable=self.kind in RETRYABLE,
-                retry_after_ms=self.retry_after_ms,
-                provider=provider,
-                status=self.status,
-                request_id=None if request_id is None else _plain(redacted(request_id, secret))[:128],
-            )
+        return ErrorInfo(
+            kind=self.kind,
+            message=message[:MESSAGE_CHARS_MAX],
+            retryable=self.kind in RETRYABLE,
+            retry_after_ms=self.retry_after_ms,
+            provider=provider,
+            status=self.status,
+            request_id=None if request_id is None else _plain(redacted(request_id, secret))[:128],
         )
 
 

@@ -6,7 +6,7 @@ response. Compatible servers differ: usage in each chunk or none, whole calls in
 what is absent, `stop` where tools were called.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +15,7 @@ from holdfast_daemon.models.base import BlockDelta, BlockEnded, BlockStarted, St
 from holdfast_daemon.models.errors import Fault, described, named
 from holdfast_daemon.models.sse import SseEvent
 from holdfast_daemon.models.tool_input import is_object
-from holdfast_daemon.models.usage import ChatUsage, chat_usage
+from holdfast_daemon.models.usage import ChatUsage, chat_usage, estimated_usage
 from holdfast_protocol.events import BlockKind, StopReason, Usage
 
 _STOP_REASONS: Final[dict[str, StopReason]] = {
@@ -98,7 +98,7 @@ class ChatReader:
     def usage(self) -> Usage:
         """What was used; an estimate of the output where the server says nothing."""
         if self._usage is None:
-            return Usage(output=(self._output_chars + 3) // 4, estimated=True)
+            return estimated_usage(self._output_chars)
         return chat_usage(self._usage)
 
     def feed(self, event: SseEvent) -> Iterable[StepEvent]:
@@ -114,7 +114,10 @@ class ChatReader:
         if chunk.choices is None and chunk.usage is None:
             raise Fault("garbage")
         self._usage = chunk.usage or self._usage
-        return [step for choice in chunk.choices or () for step in self._choice(choice)]
+        found: list[StepEvent] = []
+        for choice in chunk.choices or ():
+            self._choice(choice, found)
+        return found
 
     def finish(self) -> Iterable[StepEvent]:
         """See `Reader.finish`: some servers leave `[DONE]` out, none leaves the reason of the stop out."""
@@ -129,13 +132,17 @@ class ChatReader:
         self.done = True
         return (*events, StepCompleted(stop_reason=self._stop_reason(called=bool(calls)), usage=self.usage))
 
+    def continued(self, body: bytes) -> bytes | None:
+        """See `Reader.continued`: this API knows no pauses."""
+        del body
+
     def _stop_reason(self, *, called: bool) -> StopReason:
         said = _STOP_REASONS.get(self._finish_reason or "", "end_turn")
         if said == "end_turn":
             return "refusal" if self._refused else "tool_use" if called else said
         return said
 
-    def _choice(self, choice: _Choice) -> Iterator[StepEvent]:
+    def _choice(self, choice: _Choice, found: list[StepEvent]) -> None:
         if choice.index:
             return  # One answer was asked for.
         self._usage = choice.usage or self._usage
@@ -143,39 +150,39 @@ class ChatReader:
         if delta is not None:
             reasoning = delta.reasoning_content or delta.reasoning
             if reasoning:
-                yield from self._write("thinking", reasoning)
+                self._write("thinking", reasoning, found)
             if delta.refusal:
                 self._refused = True
             text = (delta.content or "") + (delta.refusal or "")
             if text:
-                yield from self._write("text", text)
+                self._write("text", text, found)
             for call in delta.tool_calls or ():
-                yield from self._call(call)
+                self._call(call, found)
         self._finish_reason = choice.finish_reason or self._finish_reason
 
-    def _write(self, kind: BlockKind, text: str) -> Iterator[StepEvent]:
+    def _write(self, kind: BlockKind, text: str, found: list[StepEvent]) -> None:
         if self._prose is None or self._prose.kind != kind:
-            yield from self._end_prose()
+            found += self._end_prose()
             self._prose = _Open(self._next_index(), kind)
-            yield BlockStarted(index=self._prose.index, kind=kind)
-        yield self._append(self._prose, text)
+            found.append(BlockStarted(index=self._prose.index, kind=kind))
+        found.append(self._append(self._prose, text))
 
-    def _call(self, call: _Call) -> Iterator[StepEvent]:
-        yield from self._end_prose()
+    def _call(self, call: _Call, found: list[StepEvent]) -> None:
+        found += self._end_prose()
         function = call.function or _Function()
         key = self._key(call)
         opened = self._calls.get(key)
         if opened is None:
             if not function.name:
                 raise Fault("garbage")
-            yield from self._end_whole_call()
+            found += self._end_whole_call()
             opened = self._calls[key] = self._last_call = _Open(self._next_index(), "tool_input", call.id)
-            yield BlockStarted(index=opened.index, kind="tool_input", tool=function.name)
+            found.append(BlockStarted(index=opened.index, kind="tool_input", tool=function.name))
         arguments = function.arguments
         if isinstance(arguments, dict):
             arguments = msgspec.json.encode(arguments).decode()
         if arguments and not opened.ended:
-            yield self._append(opened, arguments)
+            found.append(self._append(opened, arguments))
         elif arguments and arguments.strip():
             raise Fault("garbage")
 

@@ -12,7 +12,7 @@ import msgspec
 from holdfast_daemon.models.base import BlockDelta, BlockEnded, BlockStarted, StepCompleted, StepEvent
 from holdfast_daemon.models.errors import Fault, named
 from holdfast_daemon.models.sse import SseEvent
-from holdfast_daemon.models.usage import ResponsesUsage, responses_usage
+from holdfast_daemon.models.usage import ResponsesUsage, estimated_usage, responses_usage
 from holdfast_protocol.events import BlockKind, Json, StopReason, Usage
 
 _KINDS: Final[dict[str, BlockKind]] = {
@@ -89,19 +89,19 @@ _Event = _ItemAdded | _ItemDone | _TextDelta | _RefusalDelta | _SummaryPart | _E
 _TYPE: Final = msgspec.json.Decoder(_Type)
 _TEXT: Final = msgspec.json.Decoder(_TextDelta)
 _ENDED: Final = msgspec.json.Decoder(_Ended)
-_DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    "response.output_item.added": msgspec.json.Decoder(_ItemAdded),
-    "response.output_item.done": msgspec.json.Decoder(_ItemDone),
-    "response.output_text.delta": _TEXT,
-    "response.reasoning_summary_text.delta": _TEXT,
-    "response.reasoning_text.delta": _TEXT,
-    "response.function_call_arguments.delta": _TEXT,
-    "response.refusal.delta": msgspec.json.Decoder(_RefusalDelta),
-    "response.reasoning_summary_part.added": msgspec.json.Decoder(_SummaryPart),
-    "response.completed": _ENDED,
-    "response.failed": _ENDED,
-    "response.incomplete": _ENDED,
-    "error": msgspec.json.Decoder(_Error),
+_DECODERS: Final[dict[bytes, msgspec.json.Decoder[Any]]] = {
+    b"response.output_item.added": msgspec.json.Decoder(_ItemAdded),
+    b"response.output_item.done": msgspec.json.Decoder(_ItemDone),
+    b"response.output_text.delta": _TEXT,
+    b"response.reasoning_summary_text.delta": _TEXT,
+    b"response.reasoning_text.delta": _TEXT,
+    b"response.function_call_arguments.delta": _TEXT,
+    b"response.refusal.delta": msgspec.json.Decoder(_RefusalDelta),
+    b"response.reasoning_summary_part.added": msgspec.json.Decoder(_SummaryPart),
+    b"response.completed": _ENDED,
+    b"response.failed": _ENDED,
+    b"response.incomplete": _ENDED,
+    b"error": msgspec.json.Decoder(_Error),
 }
 
 
@@ -131,11 +131,14 @@ class ResponsesReader:
         self._refused = False
         self._cut_call = False
         self._usage: ResponsesUsage | None = None
+        self._output_chars = 0
 
     @property
     def usage(self) -> Usage:
-        """What was used, said at the end only."""
-        return Usage(estimated=True) if self._usage is None else responses_usage(self._usage)
+        """What was used, said at the end only; until then an estimate of the output."""
+        if self._usage is None:
+            return estimated_usage(self._output_chars)
+        return responses_usage(self._usage)
 
     def feed(self, event: SseEvent) -> Iterable[StepEvent]:
         """See `Reader.feed`."""
@@ -163,6 +166,10 @@ class ResponsesReader:
         """See `Reader.finish`: a response is whole with its terminal event only."""
         raise Fault("truncated")
 
+    def continued(self, body: bytes) -> bytes | None:
+        """See `Reader.continued`: this API knows no pauses."""
+        del body
+
     def _add(self, event: _ItemAdded) -> Iterable[StepEvent]:
         if event.output_index in self._open or event.output_index in self._skipped:
             raise Fault("garbage")
@@ -181,6 +188,7 @@ class ResponsesReader:
                 return ()
             raise Fault("garbage")
         opened.length += len(text)
+        self._output_chars += len(text)
         return (BlockDelta(index=index, text=text),) if text else ()
 
     def _end(self, event: _ItemDone) -> Iterable[StepEvent]:
@@ -236,7 +244,7 @@ def _fault(error: _ErrorBody) -> Fault:
 def _decoded(event: SseEvent) -> _Event | None:
     """Read one event; None if it is of a kind that need not be known."""
     try:
-        decoder = _DECODERS.get(event.name.decode() or _TYPE.decode(event.data).type)
+        decoder = _DECODERS.get(event.name or _TYPE.decode(event.data).type.encode())
         return None if decoder is None else decoder.decode(event.data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Fault("garbage") from error

@@ -2,11 +2,12 @@
 
 import os
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from typing import Final
 
 import anyio.to_thread
+import msgspec
 
 from holdfast_daemon.models.base import (
     Message,
@@ -18,14 +19,20 @@ from holdfast_daemon.models.base import (
 )
 from holdfast_daemon.models.errors import Fault
 from holdfast_daemon.models.exchange import Exchange, Limits, exchange
+from holdfast_daemon.models.joined_deltas import joined
 from holdfast_daemon.models.pricing import price
 from holdfast_daemon.models.retry import RetryPolicy, with_retries
 from holdfast_daemon.models.sdk import Post, Sdks
-from holdfast_daemon.models.wire import Target, Wire
+from holdfast_daemon.models.sse import SseEvent
+from holdfast_daemon.models.wire import Reader, Target, Wire
+from holdfast_protocol.events import Cost, Usage
 from holdfast_protocol.methods.catalogue import ModelInfo
 
 _NO_KEY: Final = "none"
 """Sent to servers that want no key: the SDKs insist on one."""
+
+_PAUSES_MAX: Final = 8
+"""How often a response that pauses is let go on; one that pauses once more ends with that as its reason."""
 
 
 class ProviderModel:
@@ -80,35 +87,61 @@ class ProviderModel:
         # In a thread: a conversation with images may have many megabytes.
         write = self._wire.request
         body = await anyio.to_thread.run_sync(write, self._target, messages, tools, system, options)
-        async with aclosing(with_retries(lambda: self._attempt(body), self._retries)) as events:
+        async with aclosing(with_retries(lambda: self._response(body), self._retries)) as events:
             async for event in events:
                 yield event
 
-    async def _attempt(self, body: bytes) -> AsyncGenerator[StepEvent]:
+    async def _response(self, body: bytes) -> AsyncGenerator[StepEvent]:
+        """Stream a response, over as many requests as its provider wants to pause."""
+        spent = _Spent()
+        following: bytes | None = body
+        for pauses_left in reversed(range(_PAUSES_MAX + 1)):
+            body, following = following, None
+            reader = self._wire.reader(self._target)
+            async with aclosing(self._request(body, reader, spent)) as events:
+                async for event in events:
+                    if isinstance(event, StepCompleted):
+                        spent.add(event.usage, event.cost)
+                        if event.stop_reason == "pause_turn" and pauses_left:
+                            following = await anyio.to_thread.run_sync(reader.continued, body)
+                        if following is not None:
+                            continue
+                        yield msgspec.structs.replace(event, usage=spent.usage, cost=spent.cost)
+                    else:
+                        yield event
+            if following is None:
+                return
+
+    async def _request(self, body: bytes, reader: Reader, spent: "_Spent") -> AsyncGenerator[StepEvent]:
+        provider = self._target.provider
         request_id: str | None = None
         failed: ModelError | None = None
         try:
-            sdk = await self._sdks.get(self._wire.sdk)
-            async with exchange(sdk, self._post(body), self._limits) as response:
-                request_id = response.request_id
-                async with aclosing(self._read(response)) as events:
-                    async for event in events:
-                        yield event
+            post = self._post(body)
+            circuit = self._sdks.circuits.of(provider.name, provider.base_url, post.key)
+            with circuit.request() as answered:
+                sdk = await self._sdks.get(self._wire.sdk)
+                async with exchange(sdk, post, self._limits) as response:
+                    request_id = response.request_id
+                    async with aclosing(self._read(response, reader)) as events:
+                        async for event in events:
+                            answered()
+                            yield event
         except Fault as fault:
-            failed = fault.model_error(self._target.provider.name, self._key(), request_id)
+            if _said(reader.usage):
+                spent.add(reader.usage, price(self._target, reader.usage, time.time()))
+            failed = ModelError(fault.info(provider.name, self._key(), request_id), *spent.known)
         if failed is not None:
             raise failed  # Out here, so that no context leads from it to a request with its key.
 
-    async def _read(self, response: Exchange) -> AsyncGenerator[StepEvent]:
-        reader = self._wire.reader(self._target)
+    async def _read(self, response: Exchange, reader: Reader) -> AsyncGenerator[StepEvent]:
         async with aclosing(response.events()) as pieces:
             async for piece in pieces:
-                for sse_event in piece:
-                    for event in reader.feed(sse_event):
-                        yield self._priced(event)
-                    if reader.done:
-                        await response.linger()
-                        return
+                for event in joined(_fed(reader, piece)):
+                    yield self._priced(event)
+                if reader.done:
+                    await response.linger()
+                    return
         for event in reader.finish():
             yield self._priced(event)
 
@@ -136,3 +169,37 @@ class ProviderModel:
             return event
         cost = price(self._target, event.usage, time.time())
         return StepCompleted(stop_reason=event.stop_reason, usage=event.usage, cost=cost, detail=event.detail)
+
+
+class _Spent:
+    """What the requests of one response used."""
+
+    def __init__(self) -> None:
+        self._anything = False
+        self.usage = Usage()
+        self.cost: Cost | None = None
+
+    def add(self, usage: Usage, cost: Cost | None) -> None:
+        """Add what one request used; a model's prices are known for all of them or for none."""
+        self._anything = True
+        self.usage += usage
+        if cost is not None:
+            before = 0.0 if self.cost is None else self.cost.amount
+            self.cost = Cost(amount=before + cost.amount, currency=cost.currency)
+
+    @property
+    def known(self) -> tuple[Usage | None, Cost | None]:
+        """Usage and cost, if there is any."""
+        return (self.usage, self.cost) if self._anything else (None, None)
+
+
+def _said(usage: Usage) -> bool:
+    """Whether there is anything in it."""
+    return msgspec.structs.replace(usage, estimated=False) != Usage()
+
+
+def _fed(reader: Reader, piece: Iterable[SseEvent]) -> Iterator[StepEvent]:
+    for event in piece:
+        yield from reader.feed(event)
+        if reader.done:
+            return

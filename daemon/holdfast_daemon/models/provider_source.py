@@ -1,7 +1,6 @@
 """The providers' models for the catalogue. Imports the adapters when it is first asked."""
 
 from collections.abc import Iterable, Mapping
-
 from typing import TYPE_CHECKING
 
 from holdfast_daemon.models.catalogue import CatalogueEntry

@@ -24,7 +24,9 @@ from holdfast_protocol.methods.catalogue import ModelInfo
 
 _LOOPBACK: Final = frozenset(("127.0.0.1", "::1", "localhost"))
 _MILLION: Final = 1_000_000
-_MODEL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,200}")
+
+MODEL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,200}")
+"""What may stand behind the provider in a model's name."""
 
 _MESSAGES: Final = Messages()
 _RESPONSES: Final = Responses()
@@ -122,18 +124,23 @@ def provider_entries(
 def named_entry(
     name: str, sdks: Sdks, environ: Mapping[str, str] = os.environ, base_urls: Mapping[str, str] | None = None
 ) -> CatalogueEntry | None:
-    """Give the entry of any model of a provider, listed or not, by its name `PROVIDER/MODEL`; None if there is
-    no such provider. Whether the provider has such a model, and a key is set, shows when it is asked.
+    """Give the entry of any model of a provider, listed or not, by its name `PROVIDER/MODEL`.
+
+    None if there is no such provider. Whether it has such a model, and a key is set, shows when it is asked.
 
     Raises:
         ValueError: the base URL is not one to send a key to.
     """
     provider_name, _, model = name.partition("/")
     provider = PROVIDERS.get(provider_name)
-    if provider is None or not _MODEL_ID.fullmatch(model):
+    if provider is None or not MODEL_ID.fullmatch(model):
         return None
-    known = [known for known in KNOWN_MODELS if known.target.provider is provider and known.target.id == model]
-    unknown = KnownModel(target=Target(provider=provider, id=model), description=f"A model of {provider_name}.")
+    known = [
+        known for known in KNOWN_MODELS if known.target.provider is provider and known.target.id == model
+    ]
+    unknown = KnownModel(
+        target=Target(provider=provider, id=model), description=f"A model of {provider_name}."
+    )
     return entry(
         known[0] if known else unknown, sdks, environ=environ, base_url=(base_urls or {}).get(provider_name)
     )
@@ -164,6 +171,11 @@ def entry(
     return CatalogueEntry(info=info, make=_maker(info, target, sdks, environ))
 
 
+def on_this_machine(url: str) -> bool:
+    """Whether a URL leads to this machine, by its host alone."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
 def checked_base_url(url: str) -> str:
     """Give the URL back if a key may be sent there: https, or http to this machine, and nothing secret in it.
 
@@ -171,7 +183,7 @@ def checked_base_url(url: str) -> str:
         ValueError: says why not, without the URL.
     """
     parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+    if parts.scheme != "https" and not (parts.scheme == "http" and on_this_machine(url)):
         raise ValueError("a base URL is https, or http to this machine")
     if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
         raise ValueError("a base URL is a host and a path: no user, query or fragment")

@@ -63,10 +63,16 @@ async def with_retries(
             delay_s = _delay_s(error.info, tried, policy, uniform)
             if delay_s is None or waited_s + delay_s > policy.total_s:
                 raise
-            info = error.info
+            failed = error
         else:
             return
-        yield RetryScheduled(attempt=tried, delay_ms=round(delay_s * 1000), error=info)
+        yield RetryScheduled(
+            attempt=tried,
+            delay_ms=round(delay_s * 1000),
+            error=failed.info,
+            usage=failed.usage,
+            cost=failed.cost,
+        )
         await anyio.sleep(delay_s)
         waited_s += delay_s
 

@@ -8,6 +8,7 @@ import anyio.to_thread
 import msgspec
 
 from holdfast_daemon.models import wire
+from holdfast_daemon.models.circuit import Circuits
 from holdfast_daemon.models.errors import Fault
 
 _MODULES: Final[Mapping[wire.Sdk, str]] = {
@@ -76,9 +77,14 @@ class _SdkModule(Protocol):
 
 
 class Sdks:
-    """The SDKs of one daemon. One owner calls `aclose` when nothing streams any more."""
+    """The SDKs of one daemon. One owner calls `aclose` when nothing streams any more.
+
+    Attributes:
+        circuits: which providers fail; known to all models that send through here.
+    """
 
     def __init__(self) -> None:
+        self.circuits = Circuits()
         self._opened: dict[wire.Sdk, OpenedSdk] = {}
 
     async def get(self, name: wire.Sdk) -> OpenedSdk:

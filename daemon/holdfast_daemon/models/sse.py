@@ -5,6 +5,7 @@ that begin with a colon say nothing. `id` and `retry` are ignored: no stream is 
 that no blank line ends does not count.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -16,6 +17,9 @@ LINE_BYTES_MAX: Final = EVENT_BYTES_MAX
 _BOM: Final = b"\xef\xbb\xbf"
 _LF: Final = 0x0A
 _CR: Final = 0x0D
+_BLANK: Final = b"\n\n"
+_PLAIN: Final = re.compile(rb"(?:event: ([^\n]*)\n)?data: ([^\n]*)\n\n|([^\n]*\n)")
+"""An event as nearly all are, or else a line: so nothing is skipped between two matches."""
 
 
 class SseEvent(msgspec.Struct, frozen=True, gc=False):
@@ -42,6 +46,7 @@ class SseDecoder:
     ) -> None:
         self._line_bytes_max = line_bytes_max
         self._event_bytes_max = event_bytes_max
+        self._plain_bytes_max = min(line_bytes_max, event_bytes_max)
         self._partial: list[bytes] = []  # Pieces of a line without its end: joined once, however many.
         self._partial_bytes = 0
         self._name = b""
@@ -67,18 +72,41 @@ class SseDecoder:
         if _LF not in data:
             self._keep(data)
             return []
-        lines = data.split(b"\n")
         if self._partial:
-            lines[0] = b"".join((*self._partial, lines[0]))
+            data = b"".join((*self._partial, data))
             self._partial.clear()
             self._partial_bytes = 0
-        rest = lines.pop()
         found: list[SseEvent] = []
+        end = data.rfind(_BLANK) + len(_BLANK)
+        if end < len(_BLANK):
+            self._lines(data, found)
+            return found
+        # To the end of the event that is open, the whole events behind it, and the begin of one.
+        begin = data.find(_BLANK, 0, end) + len(_BLANK) if self._within else 0
+        self._lines(data[:begin], found)
+        self._whole(data[begin:end], found)
+        self._lines(data[end:], found)
+        return found
+
+    @property
+    def _within(self) -> bool:
+        """Whether an event is open, or a BOM may still come."""
+        return bool(self._data or self._name or self._first_line)
+
+    def _whole(self, data: bytes, found: list[SseEvent]) -> None:
+        """Take events from the begin of the first to the end of the last: the short way for nearly all."""
+        plain = _plain(data) if len(data) <= self._plain_bytes_max else None
+        if plain is not None:
+            found += plain
+        else:
+            self._lines(data, found)
+
+    def _lines(self, data: bytes, found: list[SseEvent]) -> None:
+        *lines, rest = data.split(b"\n")
         for line in lines:
             self._line(line, found)
         if rest:
             self._keep(rest)
-        return found
 
     def _keep(self, piece: bytes) -> None:
         self._partial.append(piece)
@@ -116,3 +144,13 @@ class SseDecoder:
             self._data.clear()
             self._data_bytes = 0
         self._name = b""
+
+
+def _plain(data: bytes) -> list[SseEvent] | None:
+    """Read events of one line of data each, perhaps with a name before it; None if there is anything else."""
+    found: list[SseEvent] = []
+    for name, value, other in _PLAIN.findall(data):
+        if other:
+            return None
+        found.append(SseEvent(name, value))
+    return found

@@ -101,6 +101,11 @@ def responses_usage(said: ResponsesUsage) -> Usage:
     return _inclusive(said.input_tokens, details, said.output_tokens, said.output_tokens_details)
 
 
+def estimated_usage(output_chars: int) -> Usage:
+    """Estimate what a provider does not say: four characters are a token, roughly. Input stays unknown."""
+    return Usage(output=(output_chars + 3) // 4, estimated=True)
+
+
 def _inclusive(
     prompt: int | None, inputs: InputDetails, output: int | None, outputs: OutputDetails | None
 ) -> Usage:

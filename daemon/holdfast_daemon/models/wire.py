@@ -109,6 +109,14 @@ class Reader(Protocol):
         """
         ...
 
+    def continued(self, body: bytes) -> bytes | None:
+        """After `pause_turn`: give the body that lets the response go on; None if there is none.
+
+        Args:
+            body: of the request this response answers.
+        """
+        ...
+
 
 class Wire(Protocol):
     """An API.

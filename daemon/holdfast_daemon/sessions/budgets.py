@@ -67,6 +67,18 @@ class Allowance:
             return Exceeded(limit, None, allowed) if allowed != math.inf else None
         return Exceeded(limit, used, allowed) if used >= allowed else None
 
+    def remaining(self, spent: Spent) -> Budget | None:
+        """Give what is left as a budget, at least the least there can be; what is unknown is all gone."""
+        if not self.limits:
+            return None
+        left: dict[str, float] = {}
+        for limit in self.limits:
+            used, allowed = spent.of(limit), self._allowed[limit]
+            if allowed != math.inf:
+                least = 0.000_001 if limit == "cost" else 1
+                left[limit] = max(least, allowed - (allowed if used is None else used))
+        return msgspec.convert({name: _whole(name, value) for name, value in left.items()}, Budget)
+
     def extend(self, limit: str, spent: Spent) -> None:
         """Allow as much again as there was at first; who allowed the unknown is not asked again."""
         used = spent.of(limit)
@@ -93,6 +105,10 @@ def budget_request(run_id: str, request_id: str, exceeded: Exceeded) -> events.R
         },
         options=_OPTIONS,
     )
+
+
+def _whole(limit: str, amount: float) -> float:
+    return amount if limit == "cost" else int(amount)
 
 
 def _tokens(usage: Usage) -> int:

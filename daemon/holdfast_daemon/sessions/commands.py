@@ -109,6 +109,7 @@ class Prompt(Command[SessionPromptResult]):
     ) -> None:
         super().__init__(by, keys)
         self.content = content
+        self.command: str | None = None  # What was typed, where the content is what it stands for.
         self.prompt_id = prompt_id
         self.delivery: Delivery = delivery
         self.model = model

@@ -5,6 +5,8 @@ one order; this module only asks for it and waits.
 """
 
 import time
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -22,6 +24,9 @@ class Unattended(Exception):
     """Nobody is here to answer, and the session is to fail then."""
 
 
+_WIDTH: Final[tuple[Mode, ...]] = ("plan", "ask", "accept_edits", "auto")
+"""The modes, the narrowest first."""
+
 UNATTENDED_FAIL = "fail"
 """The outcome of a request that ends its run because nobody is here."""
 
@@ -36,6 +41,7 @@ class Consent:
         inbox: the session's.
         permissions: its open requests.
         rules: the daemon's.
+        bound: of a session that works for another one, the mode that one has now, None if it is not loaded.
     """
 
     def __init__(
@@ -46,6 +52,7 @@ class Consent:
         inbox: Inbox,
         permissions: Permissions,
         rules: Rules,
+        bound: Callable[[], Mode | None] | None = None,
     ) -> None:
         self._log = log
         self._journal = journal
@@ -53,6 +60,7 @@ class Consent:
         self._inbox = inbox
         self._permissions = permissions
         self._rules = rules
+        self._bound = bound
         self._asked: dict[str, events.RequestOpened] = {}
         self._waiting = 0
         self._waiting_since = 0.0
@@ -61,11 +69,18 @@ class Consent:
 
     @property
     def mode(self) -> Mode:
-        """The mode that holds now: the run's own, else the session's."""
+        """The mode that holds now: the run's own, else the session's; never wider than that of its parent."""
         run, settings = self._view.run, self._view.settings
+        own: Mode = settings.mode if settings is not None else "ask"
         if run is not None and run.started.mode is not None:
-            return run.started.mode
-        return settings.mode if settings is not None else "ask"
+            own = run.started.mode
+        bound = self._bound() if self._bound is not None else None
+        return bound if bound is not None and _WIDTH.index(bound) < _WIDTH.index(own) else own
+
+    @property
+    def delegated(self) -> bool:
+        """Whether the session works for another one."""
+        return self._bound is not None
 
     def standing_rules(self) -> list[StandingRule]:
         """Give the rules that hold now."""

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from enum import Enum
 from secrets import token_hex
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
+import msgspec
 
 from holdfast_daemon.agents.base import Agent, StepsExhausted
 from holdfast_daemon.models.base import Message, Model, ModelError, ModelOptions, ToolSpec
@@ -22,6 +23,8 @@ from holdfast_daemon.sessions.history import History
 from holdfast_daemon.sessions.model_output import Call, ModelOutput
 from holdfast_daemon.sessions.plans import plan_request
 from holdfast_daemon.sessions.run_log import RunLog
+from holdfast_daemon.sessions.run_setup import RunSetup
+from holdfast_daemon.sessions.session_tools import SessionTools
 from holdfast_daemon.sessions.tool_calls import ToolCalls
 from holdfast_protocol import events
 from holdfast_protocol.errors import StorageUnavailable, TooLarge
@@ -57,7 +60,9 @@ class Driver:
         agent: drives it.
         model: answers it.
         options: what the session asks of the model.
+        setup: what comes before the agent.
         tools: what the model may call.
+        cwd: the session's directory.
         steps_max: after so many steps the run ends with `max_steps`.
         output: the model's output.
         calls: the tool calls.
@@ -69,10 +74,12 @@ class Driver:
     def __init__(
         self,
         log: RunLog,
-        agent: Agent,
+        agent: Agent[Any],
         model: Model,
         options: ModelOptions,
-        tools: tuple[ToolSpec, ...],
+        setup: RunSetup,
+        tools: SessionTools,
+        cwd: str,
         steps_max: int,
         output: ModelOutput,
         calls: ToolCalls,
@@ -83,8 +90,10 @@ class Driver:
     ) -> None:
         self.model = model
         self.options = options
-        self.tools = tools
+        self.cwd = cwd
         self.steps_max = steps_max
+        self._setup = setup
+        self._tools = tools
         self._log = log
         self._agent = agent
         self._output = output
@@ -95,6 +104,8 @@ class Driver:
         self._history: History | None = None
         self._scope = anyio.CancelScope()
         self._stop: tuple[Stop, str] | None = None
+        self._children_usage = Usage()
+        self._children_cost = 0.0
         self._started = time.monotonic()
         self._waited_before_s = consent.waited_s
 
@@ -109,6 +120,16 @@ class Driver:
         return self._resumed is not None
 
     # RunContext ----------------------------------------------------------------------------------------
+
+    @property
+    def tools(self) -> tuple[ToolSpec, ...]:
+        """See `RunContext.tools`; tools of clients and servers come and go between steps."""
+        return self._tools.specs()
+
+    @property
+    def instructions(self) -> str:
+        """See `RunContext.instructions`."""
+        return self._history.instructions if self._history is not None else ""
 
     def messages(self) -> tuple[Message, ...]:
         """See `RunContext.messages`."""
@@ -185,6 +206,7 @@ class Driver:
         try:
             self._history = await load_history()
             self._take_up(self._history)
+            await self._setup.ready(self._history, resumed=self.resumed)
             plan_asked = self.resumed and await self._consent.asked_before(self._plan_request_id)
             while True:
                 if not plan_asked:
@@ -247,9 +269,20 @@ class Driver:
 
     def _spent(self) -> Spent:
         waited_ms = int((self._consent.waited_s - self._waited_before_s) * 1000)
-        return Spent(
-            self._output.step, self._output.usage, self._output.cost, self._duration_ms() - waited_ms
-        )
+        usage = self._output.usage + self._children_usage
+        cost = self._output.cost
+        if cost is not None:
+            cost = msgspec.structs.replace(cost, amount=cost.amount + self._children_cost)
+        return Spent(self._output.step, usage, cost, self._duration_ms() - waited_ms)
+
+    def remaining(self) -> Budget | None:
+        """See `delegation.Parent.remaining`."""
+        return self._allowance.remaining(self._spent())
+
+    def child_spent(self, usage: Usage, cost: Cost | None) -> None:
+        """See `delegation.Parent.child_spent`; it counts for the budget, and is in the child's own log."""
+        self._children_usage += usage
+        self._children_cost += cost.amount if cost is not None else 0.0
 
     # Plan mode -----------------------------------------------------------------------------------------
 
@@ -263,7 +296,7 @@ class Driver:
             return False
         request_id = self._plan_request_id
         if not asked:
-            if self._consent.mode != "plan":
+            if self._consent.mode != "plan" or self._consent.delegated:
                 return False
             plan = "\n".join(self._output.texts)
             await self._log.commit(events.PlanGenerated(run_id=self.run_id, plan=plan))

@@ -45,10 +45,12 @@ class History:
 
     Attributes:
         position: the last seq folded in.
+        instruction_files: what the project tells agents, as the log has it.
     """
 
     def __init__(self) -> None:
         self.position = 0
+        self.instruction_files: tuple[events.Instructions, ...] = ()
         self._entries: list[UserMessage | _Response] = []
         self._prompts: dict[str, tuple[ContentBlock, ...]] = {}  # Received, not yet carried by a run.
         self._results: dict[str, _Result] = {}
@@ -56,6 +58,9 @@ class History:
     def apply(self, event: events.Event | events.UnknownEvent) -> None:
         """Fold one event in; events come in order, deltas may be left out."""
         self.position = event.seq
+        if isinstance(event, (events.SessionStarted, events.SessionUpdated)):
+            self._instruct(event)
+            return
         match event:
             case events.PromptReceived():
                 self._prompts[event.prompt_id] = event.content
@@ -75,6 +80,17 @@ class History:
                 self._result(event.tool_call_id, _failure(event), is_error=True)
             case _:
                 pass
+
+    def _instruct(self, event: events.SessionStarted | events.SessionUpdated) -> None:
+        if event.instructions is not None:
+            self.instruction_files = event.instructions
+
+    @property
+    def instructions(self) -> str:
+        """What the project tells agents, as text; empty if nothing."""
+        return "\n\n".join(
+            f"From {file.path}:\n\n{file.text}" for file in self.instruction_files if file.text
+        )
 
     def messages(self) -> tuple[Message, ...]:
         """Give the conversation: each response with calls is followed by all their results, in its order."""
@@ -101,6 +117,12 @@ class History:
         content = self._prompts.pop(prompt_id, None)
         if content is not None:
             self._entries.append(UserMessage(content=content))
+
+    def last_text(self) -> str:
+        """Give the texts of the last response."""
+        last = self._last()
+        parts = last.parts if isinstance(last, _Response) else []
+        return "\n".join(part.text for part in parts if isinstance(part, TextPart))
 
     def unanswered(self) -> list[ToolCallPart]:
         """Give the calls of the last response that have no outcome, in its order."""

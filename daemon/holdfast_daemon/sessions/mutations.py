@@ -40,15 +40,17 @@ from holdfast_daemon.sessions.commands import (
 )
 from holdfast_daemon.sessions.consent import Consent
 from holdfast_daemon.sessions.driver import Driver, ResumedRun
+from holdfast_daemon.sessions.extension_slot import ExtensionSlot
 from holdfast_daemon.sessions.history import History
 from holdfast_daemon.sessions.prompts import Admission
 from holdfast_daemon.sessions.recovery import closing_events, waits_for_people
 from holdfast_daemon.sessions.request_mutations import RequestMutations
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.sessions.run_slot import RunSlot
+from holdfast_daemon.sessions.session_tools import SessionTools
 from holdfast_daemon.sessions.settings import settings_events
-from holdfast_daemon.tools.client_hosted import HostedTools
 from holdfast_protocol import events
+from holdfast_protocol.content import TextBlock
 from holdfast_protocol.errors import Busy, IdempotencyConflict, NotFound
 from holdfast_protocol.events.prompt import PromptStatus
 from holdfast_protocol.methods.prompt import SessionContinueResult, SessionPromptResult
@@ -75,15 +77,17 @@ class Mutations:
         view: the session's; changes as events are committed.
         log: the session's.
         journal: the daemon's.
-        slot: the session's.
+        run_slot: the session's.
         runs: makes drivers.
         executor: the session's share.
         env: the session's environment.
+        servers: the MCP servers its client asked for, as stored.
         limits: of sessions.
         load_history: gives the session's conversation.
         consent: the runs' way to people.
         requests: carries out commands about requests.
-        hosted: the session's tools that clients run.
+        slot: the session's plugins and servers.
+        tools: the session's.
     """
 
     def __init__(
@@ -91,28 +95,32 @@ class Mutations:
         view: View,
         log: SessionLog,
         journal: Journal,
-        slot: RunSlot,
+        run_slot: RunSlot,
         runs: RunFactory,
         executor: SessionExecutor,
         env: dict[str, str],
+        servers: str,
         limits: SessionLimits,
         load_history: Callable[[], Awaitable[History]],
         consent: Consent,
         requests: RequestMutations,
-        hosted: HostedTools,
+        slot: ExtensionSlot,
+        tools: SessionTools,
     ) -> None:
         self._view = view
         self._log = log
         self._journal = journal
-        self._slot = slot
+        self._slot = run_slot
         self._runs = runs
         self._executor = executor
         self._env = env
+        self._servers = servers
         self._limits = limits
         self._load_history = load_history
         self._consent = consent
         self._requests = requests
-        self._hosted = hosted
+        self._extensions = slot
+        self._tools = tools
 
     async def carry_out(self, item: Inbound, tasks: TaskGroup) -> None:
         """Carry out one command and answer it.
@@ -229,6 +237,7 @@ class Mutations:
 
     async def _prompt(self, command: Prompt, tasks: TaskGroup) -> None:
         await self._check_new(command.prompt_id)
+        await self._expand(command)
         admission = prompts.admit(
             self._view,
             command,
@@ -250,6 +259,16 @@ class Mutations:
         if command.delivery == "interrupt" and admission.started is None:
             self._slot.cancel(by=command.by, run_id=None, tool_call_id=None)
         command.finish(result(seq))
+
+    async def _expand(self, command: Prompt) -> None:
+        """Put what a slash command stands for in its place; the prompt says what was typed."""
+        first = command.content[0] if command.content else None
+        if not isinstance(first, TextBlock) or not first.text.startswith("/"):
+            return
+        text = await self._extensions.expand(first.text)
+        if text is not None:
+            command.command = first.text
+            command.content = (TextBlock(text=text), *command.content[1:])
 
     async def _continue(self, command: Continue, tasks: TaskGroup) -> None:
         if self._slot.busy or self._view.run is not None:
@@ -275,9 +294,7 @@ class Mutations:
         driver = self._driver(admission.started)
         self._slot.reserve(driver, number)
         try:
-            seq = await self._journal.commit(
-                self._log, *self._sandbox_change(), *admission.group, rows=rows
-            )
+            seq = await self._journal.commit(self._log, *self._sandbox_change(), *admission.group, rows=rows)
         except BaseException:
             self._slot.release()
             raise
@@ -311,9 +328,11 @@ class Mutations:
             self._log,
             self._view.settings,
             self._env,
+            self._servers,
             self._executor,
             self._consent,
-            self._hosted,
+            self._extensions,
+            self._tools,
             resumed=resumed,
         )
 

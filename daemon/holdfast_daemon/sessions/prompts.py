@@ -88,6 +88,7 @@ def admit(view: View, prompt: Prompt, *, running: bool, queued_max: int) -> Admi
         delivery=prompt.delivery,
         status="started" if not waits else "steered" if steers else "queued",
         by=prompt.by,
+        command=prompt.command,
         model=prompt.model,
         mode=prompt.mode,
         budget=prompt.budget,

@@ -33,6 +33,7 @@ from holdfast_daemon.sessions.session import Session, SessionGone
 from holdfast_protocol import events
 from holdfast_protocol.errors import Conflict, NotFound, StorageUnavailable
 from holdfast_protocol.methods.daemon import SessionStatistics
+from holdfast_protocol.methods.extension import McpServerSpec
 from holdfast_protocol.methods.session import (
     SessionCreateResult,
     SessionDeleteResult,
@@ -67,6 +68,7 @@ class Registry:
         self, journal: Journal, hub: Hub, runs: RunFactory, rules: Rules, limits: SessionLimits
     ) -> None:
         self.runs = runs
+        runs.children = self
         self.rules = rules
         self._journal = journal
         self._hub = hub
@@ -148,11 +150,22 @@ class Registry:
         )
 
     async def list(
-        self, *, cwd: str | None, archived: bool, before: tuple[int, int] | None, limit: int
+        self,
+        *,
+        cwd: str | None,
+        archived: bool,
+        before: tuple[int, int] | None,
+        limit: int,
+        parent: str | None = None,
     ) -> tuple[list[SessionInfo], tuple[int, int] | None]:
         """Give a page of the list and, if there is more, where the next begins."""
         rows = await self._journal.query(
-            self._journal.store.list_sessions, cwd=cwd, archived=archived, before=before, limit=limit + 1
+            self._journal.store.list_sessions,
+            cwd=cwd,
+            archived=archived,
+            before=before,
+            limit=limit + 1,
+            parent=parent,
         )
         more, rows = len(rows) > limit, rows[:limit]
         infos = [session.info() if (session := self._live.get(row.session)) else _info(row) for row in rows]
@@ -177,6 +190,7 @@ class Registry:
         started: events.SessionStarted,
         env: dict[str, str],
         keys: tuple[Idempotency, ...],
+        servers: tuple[McpServerSpec, ...] = (),
     ) -> SessionCreateResult:
         """Make a session whose id the caller has claimed; durable when it returns.
 
@@ -185,26 +199,52 @@ class Registry:
             StorageUnavailable: nothing was stored.
         """
         await self._check_free(session_id)
+        stored = (msgspec.json.encode(env).decode(), msgspec.json.encode(servers).decode())
+        session = await self._create(session_id, started, *stored, keys)
+        return SessionCreateResult(session_id=session_id, epoch=session.epoch, seq=1)
+
+    async def _create(
+        self,
+        session_id: str,
+        started: events.SessionStarted,
+        env: str,
+        servers: str,
+        keys: tuple[Idempotency, ...],
+    ) -> Session:
         epoch, at = token_hex(8), self._journal.now()
         result = SessionCreateResult(session_id=session_id, epoch=epoch, seq=1)
         new = NewSession(
-            session_id,
-            epoch,
-            started.cwd,
-            started.agent,
-            started.model,
-            started.title,
-            msgspec.json.encode(env).decode(),
-            at,
+            session=session_id,
+            epoch=epoch,
+            cwd=started.cwd,
+            agent=started.agent,
+            model=started.model,
+            title=started.title,
+            env=env,
+            at=at,
+            servers=servers,
+            parent=started.parent,
         )
-        rows = _first_rows(started, at)
-        append = Append(0, rows, _remember(keys, result, at))
+        append = Append(0, _first_rows(started, at), _remember(keys, result, at))
         key = await self._journal.execute(self._journal.store.create_session, new, append)
         view = View()
         view.apply(msgspec.structs.replace(started, seq=1, at=at))
-        row = SessionRow(key, *new[:6], "idle", None, False, "active", new.env, None, at, at, None, 0, head=1)
-        self._enter(row, view)
-        return result
+        return self._enter(_row(key, new), view)
+
+    # Children: what `delegation` needs -----------------------------------------------------------------
+
+    async def spawn(self, parent: str, started: events.SessionStarted, env: str, servers: str) -> Session:
+        """Make a session that works for another one; see `delegation.Children`."""
+        session_id = f"{parent[:100]}.{token_hex(4)}"
+        async with self.claimed(session_id):
+            return await self._create(session_id, started, env, servers, ())
+
+    def depth(self, session_id: str) -> int:
+        """Give how many sessions stand above one; those that delegate are in memory."""
+        depth, session = 0, self._live.get(session_id)
+        while session is not None and session.parent_id is not None:
+            depth, session = depth + 1, self._live.get(session.parent_id)
+        return depth
 
     def announce(self, session_id: str) -> None:
         """Tell all connections of a new session; after its creator was answered."""
@@ -257,6 +297,7 @@ class Registry:
             title,
             source.env_json,
             at,
+            servers=source.servers_json,
         )
         store = self._journal.store
         key = await self._journal.execute(store.create_session, new, Append(0, (), ()), copying=True)
@@ -392,7 +433,9 @@ class Registry:
 
     def _enter(self, row: SessionRow, view: View) -> Session:
         self._make_room()
-        session = Session(row, view, self._journal, self._hub, self.runs, self.rules, self._limits)
+        parent = row.parent
+        find = None if parent is None else lambda: self._live.get(parent)
+        session = Session(row, view, self._journal, self._hub, self.runs, self.rules, self._limits, find)
         self._live[session.id] = session
         assert self._tasks is not None
         self._tasks.start_soon(session.run, name=f"session {session.id}")
@@ -465,4 +508,31 @@ def _info(row: SessionRow) -> SessionInfo:
         title=row.title,
         run_id=row.run,
         forked_from=msgspec.json.decode(row.forked, type=events.Origin) if row.forked else None,
+        parent=row.parent,
+    )
+
+
+def _row(key: int, new: NewSession) -> SessionRow:
+    """Give the row a new session has."""
+    return SessionRow(
+        key=key,
+        session=new.session,
+        epoch=new.epoch,
+        cwd=new.cwd,
+        agent=new.agent,
+        model=new.model,
+        title=new.title,
+        status="idle",
+        run=None,
+        archived=False,
+        state="active",
+        env=new.env,
+        forked=None,
+        created_at=new.at,
+        updated_at=new.at,
+        view=None,
+        view_seq=0,
+        head=1,
+        servers=new.servers,
+        parent=new.parent,
     )

@@ -3,13 +3,13 @@
 Carried out by the session's task, so that pausing and resuming follow the requests in one order.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from holdfast_daemon.hub.hub import Channel, Hub
 from holdfast_daemon.journal.journal import Journal, SessionLog
 from holdfast_daemon.journal.pending import Rows
 from holdfast_daemon.journal.store import Change, InsertRule, RuleRow
@@ -20,9 +20,14 @@ from holdfast_daemon.sessions.plans import plan_answer_events
 from holdfast_daemon.sessions.prompts import OWN_PREFIX
 from holdfast_daemon.sessions.rules import Rules
 from holdfast_protocol import events
+from holdfast_protocol.capabilities import RequestKind
 from holdfast_protocol.errors import InvalidParams, NotFound, RpcError
+from holdfast_protocol.events import Json
 from holdfast_protocol.methods.request import RequestRespondParams, RequestRespondResult, Scope
 from holdfast_protocol.view import View
+
+VALUES_BYTES_MAX: Final = 64 * 1024
+"""What a form may be filled in with, as JSON."""
 
 _OPTION_SCOPES: Final[dict[str, Scope]] = {
     "allow_once": "once",
@@ -37,11 +42,10 @@ class RequestMutations:
     Args:
         view: the session's.
         log: the session's.
-        channel: the session's; tells who is here.
+        somebody_here: tells whether somebody who may answer listens.
         inbox: the session's; expiries come back through it.
         permissions: the session's.
         journal: the daemon's.
-        hub: the daemon's.
         rules: the daemon's.
         expiry_s: how long a request waits that somebody could answer, where it is not to wait for ever.
     """
@@ -50,21 +54,19 @@ class RequestMutations:
         self,
         view: View,
         log: SessionLog,
-        channel: Channel,
+        somebody_here: Callable[[RequestKind], bool],
         inbox: Inbox,
         permissions: Permissions,
         journal: Journal,
-        hub: Hub,
         rules: Rules,
         expiry_s: float,
     ) -> None:
         self._view = view
         self._log = log
-        self._channel = channel
+        self._somebody_here = somebody_here
         self._inbox = inbox
         self._permissions = permissions
         self._journal = journal
-        self._hub = hub
         self._rules = rules
         self._expiry_s = expiry_s
 
@@ -76,7 +78,7 @@ class RequestMutations:
         request, unattended = command.request, self._view.settings.unattended
         answer: str | None = None
         if unattended != "wait":
-            if self._hub.somebody_here(self._channel, request.kind):
+            if self._somebody_here(request.kind):
                 request = msgspec.structs.replace(request, expires_at=self._expires_at())
             else:
                 answer = "deny" if unattended == "deny" else UNATTENDED_FAIL
@@ -133,7 +135,9 @@ class RequestMutations:
         try:
             outcome, scope = _decode_answer(request, params)
             rule = self._rule(request, outcome, scope, command.by)
-            resolution = self._resolution(request, outcome, command.by, scope, params.message)
+            resolution = self._resolution(
+                request, outcome, command.by, scope, params.message, _values(request, params)
+            )
 
             def result(seq: int) -> RequestRespondResult:
                 return RequestRespondResult(accepted=True, outcome=outcome, by=command.by, seq=seq)
@@ -213,6 +217,7 @@ class RequestMutations:
         by: str,
         scope: Scope | None = None,
         message: str | None = None,
+        values: dict[str, Json] | None = None,
     ) -> events.RequestResolved:
         return events.RequestResolved(
             run_id=request.run_id,
@@ -221,13 +226,14 @@ class RequestMutations:
             by=by,
             scope=scope,
             message=message,
+            values=values,
         )
 
     def _rule(
         self, request: events.RequestOpened, outcome: str, scope: Scope | None, by: str
     ) -> RuleRow | None:
         """Give the rule an answer leaves behind."""
-        if request.kind != "permission" or scope in (None, "once"):
+        if request.kind != "permission" or scope in (None, "once") or "tool" not in request.detail:
             return None
         assert self._view.settings is not None
         return self._rules.make(
@@ -271,6 +277,26 @@ def _decode_answer(request: events.RequestOpened, params: RequestRespondParams) 
             supported=["once", "session"],
         )
     return outcome, scope
+
+
+def _values(request: events.RequestOpened, params: RequestRespondParams) -> dict[str, Json] | None:
+    """Give what a form was filled in with.
+
+    Raises:
+        InvalidParams: it is no form, or the values are too large.
+    """
+    if params.values is None:
+        return None
+    if request.kind != "form":
+        raise InvalidParams("Only a form takes values.", path="$.values")
+    if len(msgspec.json.encode(params.values)) > VALUES_BYTES_MAX:
+        raise InvalidParams(
+            f"The values of a form are at most {VALUES_BYTES_MAX} bytes of JSON.",
+            path="$.values",
+            limit="values_bytes_max",
+            limit_value=VALUES_BYTES_MAX,
+        )
+    return params.values
 
 
 def _plain_outcome(outcome: str) -> str:

@@ -1,8 +1,10 @@
 """Makes drivers of runs: everything a run needs that is the daemon's, in one place."""
 
 import hashlib
+from typing import TYPE_CHECKING, Any
 
 import anyio
+import msgspec
 
 from holdfast_daemon.agents.base import Agent
 from holdfast_daemon.config import SessionLimits
@@ -11,21 +13,27 @@ from holdfast_daemon.execution.hooks import Hooks
 from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.journal.journal import Journal, SessionLog
 from holdfast_daemon.journal.redactor import Redactor
-from holdfast_daemon.models.base import ModelOptions, ToolSpec
+from holdfast_daemon.models.base import ModelOptions
 from holdfast_daemon.models.catalogue import Catalogue
 from holdfast_daemon.sessions.consent import Consent
+from holdfast_daemon.sessions.delegation import Children, Delegation
 from holdfast_daemon.sessions.driver import Driver, ResumedRun
+from holdfast_daemon.sessions.extension_slot import ExtensionSlot
+from holdfast_daemon.sessions.extensions import Extensions
 from holdfast_daemon.sessions.model_output import ModelOutput
 from holdfast_daemon.sessions.run_log import RunLog
+from holdfast_daemon.sessions.run_setup import RunSetup
+from holdfast_daemon.sessions.session_tools import SessionTools
 from holdfast_daemon.sessions.tool_admission import ToolAdmission
 from holdfast_daemon.sessions.tool_calls import ToolCalls
 from holdfast_daemon.sessions.tool_hooks import ToolHooks
 from holdfast_daemon.sessions.workspace import Workspace
-from holdfast_daemon.tools.client_hosted import HostedTools
 from holdfast_protocol.errors import Draining, NotFound, Overloaded
 from holdfast_protocol.events import RunStarted, SandboxInfo
-from holdfast_protocol.methods.catalogue import ToolInfo
 from holdfast_protocol.view import Settings
+
+if TYPE_CHECKING:
+    from holdfast_daemon.extensions.session_extensions import SessionPlace
 
 
 class RunFactory:
@@ -42,20 +50,23 @@ class RunFactory:
         self,
         journal: Journal,
         catalogue: Catalogue,
-        agents: dict[str, Agent],
+        agents: dict[str, Agent[Any]],
         executor: Executor,
         launcher: Launcher,
         hooks: Hooks,
+        extensions: Extensions,
         limits: SessionLimits,
         hidden: tuple[str, ...] = (),
     ) -> None:
         self.catalogue = catalogue
         self.agents = agents
+        self.extensions = extensions
+        self.executor = executor
+        self.children: Children | None = None  # The registry, which is made with this.
         self.draining = False
         self.active = 0
         self._ended = anyio.Event()  # Replaced whenever a run ends.
         self._journal = journal
-        self._executor = executor
         self._launcher = launcher
         self._hooks = hooks
         self._limits = limits
@@ -78,7 +89,7 @@ class RunFactory:
 
     def session_executor(self) -> SessionExecutor:
         """Give a new session's share of the executor."""
-        return self._executor.session()
+        return self.executor.session()
 
     def check_serving(self) -> None:
         """Refuse new work while draining.
@@ -118,9 +129,11 @@ class RunFactory:
         log: SessionLog,
         settings: Settings,
         env: dict[str, str],
+        servers: str,
         session_executor: SessionExecutor,
         consent: Consent,
-        hosted: HostedTools,
+        slot: ExtensionSlot,
+        tools: SessionTools,
         *,
         resumed: ResumedRun | None = None,
     ) -> Driver:
@@ -147,18 +160,24 @@ class RunFactory:
             roots=(settings.cwd, *settings.roots),
             hidden=self._hidden,
             env=env,
-            hosted=hosted.tools,
             sandboxed=self._launcher.confines,
         )
-        hooks = ToolHooks(run_log, self._hooks, consent, workspace)
-        admission = ToolAdmission(run_log.run_id, self._executor, hooks, consent, workspace)
-        calls = ToolCalls(run_log, admission, session_executor, hooks, redactor, workspace)
-        return Driver(
+        hooks = ToolHooks(run_log, slot.hooks(self._hooks), consent, workspace)
+        admission = ToolAdmission(run_log.run_id, tools, hooks, consent, workspace)
+        assert self.children is not None
+        stored_env = msgspec.json.encode(env).decode()
+        delegation = Delegation(
+            log.session_id, run_log, self.children, consent, settings, started.model, stored_env, servers
+        )
+        calls = ToolCalls(run_log, admission, session_executor, hooks, redactor, workspace, delegation.run)
+        driver = Driver(
             run_log,
             self.agents[started.agent],
             model,
             ModelOptions(thinking=settings.thinking, cache_key=_cache_key(log.session_id)),
-            self.tool_specs(hosted),
+            RunSetup(run_log, self.extensions, slot, consent, settings.cwd),
+            tools,
+            settings.cwd,
             self._limits.steps_per_run_max,
             output,
             calls,
@@ -166,32 +185,20 @@ class RunFactory:
             started.budget,
             resumed=resumed,
         )
+        delegation.serve(driver)
+        return driver
 
     @property
     def sandbox(self) -> SandboxInfo:
         """What confines the processes of tools."""
         return self._launcher.sandbox
 
-    def tool_specs(self, hosted: HostedTools) -> tuple[ToolSpec, ...]:
-        """Give a session's tools in a stable order; hosted ones take the place of those of the same name."""
-        own = tuple(spec for spec in self._executor.specs() if spec.name not in hosted.tools)
-        return (*own, *hosted.specs())
+    def place(self, settings: Settings, env: dict[str, str]) -> "SessionPlace":
+        """Give where a session's plugins and servers run."""
+        from holdfast_daemon.extensions.session_extensions import SessionPlace  # noqa: PLC0415 - on first use
 
-    def tool_infos(self, hosted: HostedTools | None) -> tuple[ToolInfo, ...]:
-        """Give the tools as clients see them: the daemon's, and a session's hosted ones in their place."""
-        theirs = hosted.infos() if hosted is not None else ()
-        names = {info.name for info in theirs}
-        own = (
-            ToolInfo(
-                name=spec.name,
-                description=spec.description,
-                kind=self._executor.kind_of(spec.name),
-                input_schema=spec.input_schema,
-            )
-            for spec in self._executor.specs()
-            if spec.name not in names
-        )
-        return (*own, *theirs)
+        roots = (settings.cwd, *settings.roots)
+        return SessionPlace(cwd=settings.cwd, roots=roots, env=env, hidden=self._hidden)
 
 
 def _cache_key(session_id: str) -> str:

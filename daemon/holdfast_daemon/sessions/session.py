@@ -6,6 +6,7 @@ Sessions share nothing with each other but the daemon's journal, hub and catalog
 """
 
 import logging
+from collections.abc import Callable
 from secrets import token_hex
 from typing import Final, TypeVar
 
@@ -29,6 +30,9 @@ from holdfast_daemon.sessions.commands import (
     RunEnded,
 )
 from holdfast_daemon.sessions.consent import Consent
+from holdfast_daemon.sessions.delegation import Terminal
+from holdfast_daemon.sessions.elicitations import Elicitations
+from holdfast_daemon.sessions.extension_slot import ExtensionSlot
 from holdfast_daemon.sessions.history import History
 from holdfast_daemon.sessions.mutations import Mutations
 from holdfast_daemon.sessions.permissions import Permissions
@@ -37,12 +41,15 @@ from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run import RunState, next_state
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.sessions.run_slot import RunSlot
+from holdfast_daemon.sessions.session_tools import SessionTools
 from holdfast_daemon.tools.client_hosted import HostedTools
 from holdfast_protocol import events
+from holdfast_protocol.capabilities import RequestKind
 from holdfast_protocol.errors import Draining, InternalError, NotFound, RpcError
+from holdfast_protocol.methods.extension import McpServerSpec
 from holdfast_protocol.methods.prompt import SessionCancelResult
 from holdfast_protocol.methods.session import SessionInfo, SessionsChangedParams
-from holdfast_protocol.view import Snapshot, View
+from holdfast_protocol.view import Settings, Snapshot, View
 
 T = TypeVar("T")
 
@@ -85,8 +92,10 @@ class Session:
         runs: makes drivers.
         rules: the daemon's.
         limits: of sessions.
+        parent: gives the session this one works for, if that is loaded; None: it works for people.
 
     Attributes:
+        finished: how its last run since it was loaded ended; None while one is active or waits.
         gone: unloaded or deleted; whoever still holds it must look it up again.
     """
 
@@ -99,12 +108,17 @@ class Session:
         runs: RunFactory,
         rules: Rules,
         limits: SessionLimits,
+        parent: "Callable[[], Session | None] | None" = None,
     ) -> None:
         self.id = row.session
         self.log = SessionLog(row.session, row.key, row.epoch, row.head, self)
         self.view = view
         self.channel = hub.open(self.log)
         self.env_json = row.env
+        self.servers_json = row.servers
+        self.parent_id = row.parent
+        self.finished: Terminal | None = None
+        self._parent = parent
         self.created_at = row.created_at
         self.updated_at = row.updated_at
         self.gone = False
@@ -119,14 +133,24 @@ class Session:
         self._slot = RunSlot(runs, lambda run_id: self._inbox.post(RunEnded(run_id)))
         self.permissions = Permissions(view)
         self.hosted = HostedTools(self.id)
+        bound = self._mode_of_parent if parent is not None else None
+        self.consent = consent = Consent(self.log, journal, view, self._inbox, self.permissions, rules, bound)
+        env = msgspec.json.decode(row.env, type=dict[str, str])
+        self.extensions = ExtensionSlot(
+            runs.extensions,
+            lambda: runs.place(self._settings, env),
+            msgspec.json.decode(row.servers, type=tuple[McpServerSpec, ...]),
+            [spec.name for spec in runs.executor.specs()],
+            Elicitations(consent, view).ask,
+        )
+        self.tools = SessionTools(runs.executor, self.extensions, self.hosted)
         requests = RequestMutations(
             view,
             self.log,
-            self.channel,
+            self.somebody_here,
             self._inbox,
             self.permissions,
             journal,
-            hub,
             rules,
             limits.request_expiry_s,
         )
@@ -137,12 +161,14 @@ class Session:
             self._slot,
             runs,
             runs.session_executor(),
-            msgspec.json.decode(row.env, type=dict[str, str]),
+            env,
+            row.servers,
             limits,
             self._load_history,
-            Consent(self.log, journal, view, self._inbox, self.permissions, rules),
+            consent,
             requests,
-            self.hosted,
+            self.extensions,
+            self.tools,
         )
 
     # For anybody, without waiting ----------------------------------------------------------------------
@@ -164,14 +190,43 @@ class Session:
         used = self.channel.subscriptions or self.hosted.tools
         return not busy and not used and self.log.halted is None
 
+    def somebody_here(self, kind: RequestKind) -> bool:
+        """Tell whether somebody listens who may answer: here, or to the session this one works for."""
+        if self._hub.somebody_here(self.channel, kind):
+            return True
+        parent = self._parent() if self._parent is not None else None
+        return parent is not None and parent.somebody_here(kind)
+
+    def _mode_of_parent(self) -> events.Mode | None:
+        parent = self._parent() if self._parent is not None else None
+        return parent.consent.mode if parent is not None else None
+
+    @property
+    def epoch(self) -> str:
+        """Of its log."""
+        return self.log.epoch
+
+    def stop_child(self, by: str) -> None:
+        """Cancel its run and whatever waits; for the session it works for."""
+        self.cancel(by=by, run_id=None, tool_call_id=None, clear_queue=True)
+
+    async def last_text(self) -> str:
+        """Give what its agent said last."""
+        history = await self._load_history()
+        return history.last_text()
+
     def snapshot(self) -> Snapshot:
         """Give the session at its head."""
         return self.view.snapshot()
 
+    @property
+    def _settings(self) -> Settings:
+        assert self.view.settings is not None
+        return self.view.settings
+
     def info(self) -> SessionInfo:
         """Give its row of the session list."""
-        settings = self.view.settings
-        assert settings is not None
+        settings = self._settings
         return SessionInfo(
             session_id=self.id,
             epoch=self.log.epoch,
@@ -186,6 +241,7 @@ class Session:
             title=settings.title,
             run_id=self.view.run.run_id if self.view.run else None,
             forked_from=settings.forked_from,
+            parent=self.parent_id,
         )
 
     def cancel(
@@ -237,7 +293,7 @@ class Session:
             _logger.exception("session %s: cannot fold", self.id)
             self._slot.interrupt("internal_error")
         self._hub.publish(self.channel, committed)
-        if any(type(item.event) in _LISTED for item in committed):
+        if self.parent_id is None and any(type(item.event) in _LISTED for item in committed):
             self._hub.broadcast_list_change(
                 SessionsChangedParams(change="updated", session_id=self.id, session=self.info())
             )
@@ -263,6 +319,10 @@ class Session:
             return
         if isinstance(event, events.PromptReceived) or type(event) in _LISTED:
             self.updated_at = event.at
+        if isinstance(event, events.RunStarted):
+            self.finished = None
+        elif isinstance(event, _TERMINAL):
+            self.finished = event
         if isinstance(event, (events.PromptRemoved, events.SessionEnded, *_TERMINAL)):
             self._run_over.set()
             self._run_over = anyio.Event()
@@ -288,6 +348,7 @@ class Session:
         """Carry out commands until unloaded or deleted."""
         try:
             async with anyio.create_task_group() as tasks:
+                self.extensions.attach(tasks)
                 await self._serve(tasks)
                 tasks.cancel_scope.cancel()  # No run is left, but perhaps requests whose time runs out.
         finally:

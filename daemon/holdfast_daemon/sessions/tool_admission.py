@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from holdfast_daemon.execution.executor import Executor, PreparedCall, ToolRefusal
+from holdfast_daemon.execution.executor import PreparedCall, ToolRefusal
 from holdfast_daemon.execution.gate import Decision, GateCall, Verdict, decide, takes_always
 from holdfast_daemon.sessions.consent import Consent
 from holdfast_daemon.sessions.model_output import Call
 from holdfast_daemon.sessions.permissions import binding_of, permission_options
+from holdfast_daemon.sessions.session_tools import SessionTools
 from holdfast_daemon.sessions.tool_hooks import ToolHooks
 from holdfast_daemon.sessions.workspace import Workspace
 from holdfast_protocol import events
@@ -31,17 +32,17 @@ class ToolAdmission:
 
     Args:
         run_id: the run's.
-        executor: knows the tools and checks their input.
+        tools: the session's.
         hooks: the run's.
         consent: the session's modes, rules and people.
         workspace: the session's.
     """
 
     def __init__(
-        self, run_id: str, executor: Executor, hooks: ToolHooks, consent: Consent, workspace: Workspace
+        self, run_id: str, tools: SessionTools, hooks: ToolHooks, consent: Consent, workspace: Workspace
     ) -> None:
         self._run_id = run_id
-        self._executor = executor
+        self._tools = tools
         self._hooks = hooks
         self._consent = consent
         self._workspace = workspace
@@ -77,7 +78,7 @@ class ToolAdmission:
         await self._consent.withdraw(asked.request_id)
 
     def _prepare(self, call: Call, input_json: str) -> PreparedCall | ToolRefusal:
-        return self._executor.prepare(call.tool, input_json, self._workspace.cwd, self._workspace.hosted)
+        return self._tools.prepare(call.tool, input_json, self._workspace.cwd)
 
     async def _pass_hooks(self, call: Call, prepared: PreparedCall) -> PreparedCall | ToolRefusal:
         """Let the pre-hooks see the call; what they make of its input is checked again."""
@@ -98,10 +99,16 @@ class ToolAdmission:
 
     def _seen(self, call: Call, prepared: PreparedCall) -> GateCall:
         hosted = self._is_hosted(call)
-        return GateCall(call.tool, prepared.kind, _match(prepared, hosted=hosted), hosted=hosted)
+        match = _match(prepared, whole=hosted or self._tools.digest(call.tool) is not None)
+        return GateCall(call.tool, prepared.kind, self._pinned(call, match), hosted=hosted)
+
+    def _pinned(self, call: Call, match: str | None) -> str | None:
+        """Bind what a rule names to what people were told of an extension's tool: it may change its mind."""
+        digest = self._tools.digest(call.tool)
+        return match if digest is None else f"{digest} {match or ''}".rstrip()
 
     def _is_hosted(self, call: Call) -> bool:
-        return call.tool in self._workspace.hosted
+        return self._tools.is_hosted(call.tool)
 
     def _verdict(self, seen: GateCall) -> Verdict:
         rules = self._consent.standing_rules()
@@ -151,15 +158,15 @@ def _request_id(call: Call) -> str:
     return f"{call.tool_call_id}-q"
 
 
-def _match(prepared: PreparedCall, *, hosted: bool) -> str | None:
-    """Give what a rule about this call names: the exact command, or input of a hosted tool that executes.
+def _match(prepared: PreparedCall, *, whole: bool) -> str | None:
+    """Give what a rule about this call names: the exact command, or `whole` input of a tool that executes.
 
     A tool that does not execute is covered whole.
     """
     if prepared.kind != "execute":
         return None
     raw = prepared.raw_input
-    if hosted:
+    if whole:
         return msgspec.json.encode(raw, order="deterministic").decode()
     command = raw.get("command") if isinstance(raw, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     return command if isinstance(command, str) else msgspec.json.encode(raw).decode()

@@ -20,7 +20,7 @@ from holdfast_daemon.sessions.run_log import RunLog
 from holdfast_daemon.sessions.tool_admission import Asked, ToolAdmission
 from holdfast_daemon.sessions.tool_hooks import ToolHooks
 from holdfast_daemon.sessions.workspace import Workspace
-from holdfast_daemon.tools.base import ToolContext, ToolResult
+from holdfast_daemon.tools.base import Delegate, ToolContext, ToolResult
 from holdfast_protocol import events
 from holdfast_protocol.errors import StorageUnavailable
 from holdfast_protocol.events import ErrorInfo
@@ -69,6 +69,7 @@ class ToolCalls:
         hooks: see results.
         redactor: what all text passes.
         workspace: where they work.
+        delegate: has sub-agents do tasks.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class ToolCalls:
         hooks: ToolHooks,
         redactor: Redactor,
         workspace: Workspace,
+        delegate: Delegate,
     ) -> None:
         self._log = log
         self._admission = admission
@@ -86,6 +88,7 @@ class ToolCalls:
         self._hooks = hooks
         self._redactor = redactor
         self._workspace = workspace
+        self._delegate = delegate
         self._open: dict[str, _OpenCall] = {}
         self._bad_inputs = 0
 
@@ -202,6 +205,7 @@ class ToolCalls:
             hidden=self._workspace.hidden,
             env=self._workspace.env,
             output=lambda text: self._output(call, text),
+            delegate=self._delegate,
         )
 
     async def _output(self, call: _OpenCall, text: str) -> None:

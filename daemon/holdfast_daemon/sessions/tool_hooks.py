@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from holdfast_daemon.execution.executor import PreparedCall
-from holdfast_daemon.execution.hooks import HookEvent, HookReport, Hooks
+from holdfast_daemon.execution.hooks import HookEvent, HookReport
 from holdfast_daemon.sessions.consent import Consent
+from holdfast_daemon.sessions.extension_slot import SlotHooks
 from holdfast_daemon.sessions.model_output import Call
 from holdfast_daemon.sessions.run_log import RunLog
 from holdfast_daemon.sessions.workspace import Workspace
@@ -17,16 +18,16 @@ from holdfast_protocol.events import ErrorInfo
 
 
 class ToolHooks:
-    """The daemon's hooks, for the calls of one run.
+    """The hooks of the daemon and of the session's plugins, for one run.
 
     Args:
         log: where their reports go.
-        hooks: the daemon's.
+        hooks: the session's.
         consent: says which mode holds.
         workspace: the session's.
     """
 
-    def __init__(self, log: RunLog, hooks: Hooks, consent: Consent, workspace: Workspace) -> None:
+    def __init__(self, log: RunLog, hooks: SlotHooks, consent: Consent, workspace: Workspace) -> None:
         self._log = log
         self._hooks = hooks
         self._consent = consent

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from holdfast_daemon.tools.base import Tool
-
 
 class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     """Where a session's tools work.
@@ -16,7 +14,6 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
         roots: the directories tools may touch; the first is `cwd`.
         hidden: the daemon's own directories, which no tool touches.
         env: its environment.
-        hosted: tools that clients run for it; changes as they come and go.
         sandboxed: whether commands are confined.
     """
 
@@ -25,5 +22,4 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     roots: tuple[str, ...]
     hidden: tuple[str, ...]
     env: Mapping[str, str]
-    hosted: Mapping[str, Tool]
     sandboxed: bool

@@ -13,6 +13,9 @@ from holdfast_daemon.execution.seen_files import SeenFiles
 from holdfast_protocol.content import ContentBlock
 from holdfast_protocol.events import Diff, Location, PlanEntry, ToolKind
 
+Delegate = Callable[[str, str, str], Awaitable[tuple[ContentBlock, ...]]]
+"""Has a sub-agent do a task, see `ToolContext.delegate`; raises ToolFailure if it gives no answer."""
+
 
 class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     """Where and for whom a call runs.
@@ -26,6 +29,7 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
         output: give a piece of output as it comes; may wait for the disk, never for a subscriber. Pieces
             past the executor's cap are counted and dropped.
         seen: what the session's tools last saw of each file; the executor puts the session's own here.
+        delegate: has a sub-agent do a task: its name, the task, this call's id; None: there are none.
     """
 
     tool_call_id: str
@@ -35,6 +39,7 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     output: Callable[[str], Awaitable[None]]
     hidden: tuple[str, ...] = ()
     seen: SeenFiles = msgspec.field(default_factory=lambda: SeenFiles(files_max=1))
+    delegate: Delegate | None = None
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from holdfast_daemon.config import ExecutionLimits, FetchSettings
 from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.tools.base import Tool
+from holdfast_daemon.tools.delegate import DelegateTool
 from holdfast_daemon.tools.edit import EditTool
 from holdfast_daemon.tools.fetch import FetchTool
 from holdfast_daemon.tools.files import ReadTool
@@ -37,4 +38,5 @@ def builtin_tools(
         ShellTool(limits, launcher),
         *fetch,
         TodoTool(),
+        DelegateTool(limits.timeout_s_max),
     )

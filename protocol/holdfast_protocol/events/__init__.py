@@ -62,6 +62,7 @@ from holdfast_protocol.events.run import (
     RunStarted,
 )
 from holdfast_protocol.events.session import (
+    Instructions,
     ModelSwitched,
     Origin,
     SandboxInfo,
@@ -217,6 +218,7 @@ __all__ = [
     "Identifier",
     "InputAdded",
     "InputRemoved",
+    "Instructions",
     "Json",
     "Location",
     "MessageCompleted",

@@ -33,10 +33,11 @@ class RequestOpened(EventBase, frozen=True, kw_only=True, tag="request_opened"):
 
 
 class RequestResolved(EventBase, frozen=True, kw_only=True, tag="request_resolved"):
-    """The one answer that counts."""
+    """The one answer that counts; `values` are what a form was filled in with."""
 
     request_id: str
     outcome: str
     by: str
     scope: Literal["once", "session", "always"] | None = None
     message: str | None = None
+    values: dict[str, Json] | None = None

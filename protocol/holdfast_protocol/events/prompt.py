@@ -16,7 +16,8 @@ class PromptReceived(EventBase, frozen=True, kw_only=True, tag="prompt_received"
     """A prompt was admitted, durably.
 
     `queued` ones wait in log order; a `steered` one waits for the run's next step, before all others; one
-    that interrupts waits for the run's end, before all others.
+    that interrupts waits for the run's end, before all others. Of a slash command, `content` is what it
+    stands for and `command` what was typed.
     """
 
     prompt_id: str
@@ -24,6 +25,7 @@ class PromptReceived(EventBase, frozen=True, kw_only=True, tag="prompt_received"
     delivery: Delivery
     status: PromptStatus
     by: str
+    command: str | None = None
     model: str | None = None
     mode: Mode | None = None
     budget: Budget | None = None

@@ -10,6 +10,14 @@ class SandboxInfo(WireStruct, frozen=True, kw_only=True):
     detail: str | None = None
 
 
+class Instructions(WireStruct, frozen=True, kw_only=True):
+    """A file that tells agents about the project, as AGENTS.md; `problem`: why it was not read."""
+
+    path: str
+    text: str = ""
+    problem: str | None = None
+
+
 class Origin(WireStruct, frozen=True, kw_only=True):
     """Where a forked session comes from: the other's events up to and with `seq`."""
 
@@ -19,7 +27,7 @@ class Origin(WireStruct, frozen=True, kw_only=True):
 
 
 class SessionStarted(EventBase, frozen=True, kw_only=True, tag="session_started"):
-    """The first event of every log. Paths are absolute."""
+    """The first event of every log. Paths are absolute; `parent` is the session a sub-agent works for."""
 
     cwd: str
     agent: str
@@ -31,6 +39,8 @@ class SessionStarted(EventBase, frozen=True, kw_only=True, tag="session_started"
     budget: Budget | None = None
     roots: tuple[str, ...] = ()
     title: str | None = None
+    instructions: tuple[Instructions, ...] = ()
+    parent: str | None = None
     meta: Json = None
 
 
@@ -51,6 +61,7 @@ class SessionUpdated(EventBase, frozen=True, kw_only=True, tag="session_updated"
     meta: Json = None
     forked_from: Origin | None = None
     sandbox: SandboxInfo | None = None
+    instructions: tuple[Instructions, ...] | None = None
     by: str | None = None
 
 

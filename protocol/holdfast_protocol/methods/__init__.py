@@ -1,11 +1,21 @@
 """The method table: everything that can be called or notified. What is not here is -32601."""
 
-from holdfast_protocol.methods import catalogue, connection, daemon, prompt, request, session, subscribe
+from holdfast_protocol.methods import (
+    catalogue,
+    connection,
+    daemon,
+    extension,
+    prompt,
+    request,
+    session,
+    subscribe,
+    usage,
+)
 from holdfast_protocol.methods.table import COMMON_ERRORS, Direction, Method
 
 TABLE: dict[str, Method] = {
     method.name: method
-    for family in (connection, session, prompt, subscribe, request, catalogue, daemon)
+    for family in (connection, session, prompt, subscribe, request, catalogue, extension, usage, daemon)
     for method in family.METHODS
 }
 """By name, in the order of PROTOCOL.md."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from holdfast_protocol.events.base import Identifier, WireStruct
+from holdfast_protocol.events.base import Identifier, Json, WireStruct
 from holdfast_protocol.events.people import RequestOpened
 from holdfast_protocol.methods.session import Key
 from holdfast_protocol.methods.table import Method
@@ -38,6 +38,7 @@ class RequestRespondParams(WireStruct, frozen=True, kw_only=True):
         outcome: `allow` or `deny` for a permission, or the id of one of the request's options.
         scope: how far it reaches: this call, this session, or always in this directory.
         message: for the model, or the answer to a question in words.
+        values: of a form, by the names of its fields; at most 64 KiB of JSON.
     """
 
     session_id: Identifier
@@ -45,6 +46,7 @@ class RequestRespondParams(WireStruct, frozen=True, kw_only=True):
     outcome: Annotated[str, Meta(min_length=1, max_length=128)]
     scope: Scope = "once"
     message: Annotated[str, Meta(max_length=16384)] | None = None
+    values: Annotated[dict[str, Json], Meta(max_length=256)] | None = None
     key: Key | None = None
 
 

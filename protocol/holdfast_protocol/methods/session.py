@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from holdfast_protocol.events.base import Budget, Identifier, Json, Mode, Thinking, Unattended, WireStruct
 from holdfast_protocol.events.session import Origin
+from holdfast_protocol.methods.extension import McpServerSpec
 from holdfast_protocol.methods.table import Method
 from holdfast_protocol.view import SessionStatus, Snapshot
 
@@ -34,6 +35,7 @@ class SessionInfo(WireStruct, frozen=True, kw_only=True):
     title: str | None = None
     run_id: str | None = None
     forked_from: Origin | None = None
+    parent: str | None = None
 
 
 class SessionCreateParams(WireStruct, frozen=True, kw_only=True):
@@ -46,6 +48,7 @@ class SessionCreateParams(WireStruct, frozen=True, kw_only=True):
         unattended: what becomes of a request when nobody is here to answer it.
         budget: what each run may use before it pauses and asks.
         env: environment for tools; only allow-listed names are kept.
+        mcp_servers: started for this session, beside those of the configuration and of plugins.
         meta: the client's own data, returned as it is; at most 16 KiB of JSON.
     """
 
@@ -60,6 +63,7 @@ class SessionCreateParams(WireStruct, frozen=True, kw_only=True):
     budget: Budget | None = None
     title: Title | None = None
     env: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    mcp_servers: Annotated[tuple[McpServerSpec, ...], Meta(max_length=32)] = ()
     meta: Json = None
     key: Key | None = None
 
@@ -74,9 +78,13 @@ class SessionCreateResult(WireStruct, frozen=True, kw_only=True):
 
 
 class SessionListParams(WireStruct, frozen=True, kw_only=True):
-    """Which sessions, newest first. `cursor` is the `next` of the page before."""
+    """Which sessions, newest first. `cursor` is the `next` of the page before.
+
+    Sessions of sub-agents are listed only with `parent`, the session they work for.
+    """
 
     cwd: Path | None = None
+    parent: Identifier | None = None
     archived: bool = False
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     cursor: Annotated[str, Meta(max_length=128)] | None = None

@@ -47,7 +47,13 @@ class Call(_Strict, frozen=True, kw_only=True, tag="call"):
     times: int = 1
 
 
-Piece = Say | Think | Redacted | Call
+class Search(_Strict, frozen=True, kw_only=True, tag="search"):
+    """A search the vendor makes by itself; of Messages only, nothing elsewhere."""
+
+    query: str
+
+
+Piece = Say | Think | Redacted | Call | Search
 
 HELLO: tuple[Piece, ...] = (Say(pieces=("Hel", "lo, wörld ", "🙂.")),)
 
@@ -69,7 +75,7 @@ class Reply(_Strict, frozen=True, kw_only=True):
     raw: str | None = None
     body: str | dict[Vendor, str] | None = None
     answer: tuple[Piece, ...] = HELLO
-    stop: Literal["natural", "max_tokens", "refusal", "content_filter", "cut_call"] = "natural"
+    stop: Literal["natural", "max_tokens", "refusal", "content_filter", "cut_call", "pause"] = "natural"
     usage: dict[str, int] | None = msgspec.field(default_factory=lambda: {"input": 10, "output": 5})
     before: str | dict[Vendor, str] = ""
     between: str | dict[Vendor, str] = ""

@@ -113,7 +113,7 @@ class VendorServer:
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         await connection.send(f"HTTP/1.1 {reply.status} Said\r\n{head}\r\n".encode())
         self.answering.set()
-        vendor = _PATHS[request.path]
+        vendor = _PATHS.get(request.path, "chat")
         if not streams:
             await connection.chunk(for_vendor(reply.body, vendor).encode())
         else:
@@ -158,7 +158,7 @@ class _Connection:
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        length = int(headers["content-length"])
+        length = int(headers.get("content-length", 0))  # A GET has none.
         while len(self._buffer) < length:
             if not await self._more():
                 return None

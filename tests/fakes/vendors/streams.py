@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from fakes.vendors.script import Call, Piece, Redacted, Reply, Say, Think, Vendor
+from fakes.vendors.script import Call, Piece, Redacted, Reply, Say, Search, Think, Vendor
 
 Event = tuple[str | None, str]
 
@@ -58,6 +58,7 @@ def messages(reply: Reply, pieces: tuple[Piece, ...]) -> Iterator[Event]:
         "cut_call": "max_tokens",
         "refusal": "refusal",
         "content_filter": "refusal",
+        "pause": "pause_turn",
     }
     details = {"type": "refusal", "category": "cyber", "explanation": "That could do harm."}
     delta = {
@@ -93,6 +94,10 @@ def _messages_block(index: int, piece: Piece, *, cut: bool) -> Iterator[Event]:
             block = {"type": "tool_use", "id": f"toolu_{index:05}", "name": piece.tool, "input": {}}
             texts = piece.pieces[:-1] if cut else piece.pieces
             deltas = [{"type": "input_json_delta", "partial_json": text} for text in ("", *texts)]
+        case Search():
+            block = {"type": "server_tool_use", "id": f"srvtoolu_{index}", "name": "web_search", "input": {}}
+            text = json.dumps({"query": piece.query})
+            deltas = [{"type": "input_json_delta", "partial_json": part} for part in (text[:5], text[5:])]
     yield _typed({"type": "content_block_start", "index": index, "content_block": block})
     for delta in deltas:
         yield _typed({"type": "content_block_delta", "index": index, "delta": delta})
@@ -125,7 +130,7 @@ def responses(reply: Reply, pieces: tuple[Piece, ...]) -> Iterator[Event]:
     yield event("response.created", response={**base, "status": "in_progress"})
     yield event("response.in_progress", response={**base, "status": "in_progress"})
     output: list[dict[str, Any]] = []
-    shown = [piece for piece in pieces if not isinstance(piece, Redacted)]
+    shown = [piece for piece in pieces if not isinstance(piece, Redacted | Search)]
     for index, piece in enumerate(shown):
         cut = reply.stop == "cut_call" and index == len(shown) - 1
         opened, whole, deltas = _item(index, piece, refusal=reply.stop == "refusal", cut=cut)
@@ -199,7 +204,7 @@ def _item(
             status = "incomplete" if cut else "completed"
             whole = {**opened, "arguments": "".join(texts), "status": status}
             return opened, whole, [(kind, {"delta": text}) for text in texts]
-        case Redacted():
+        case Redacted() | Search():
             raise AssertionError
 
 
@@ -254,7 +259,7 @@ def chat(reply: Reply, pieces: tuple[Piece, ...]) -> Iterator[Event]:
                 for text in piece.pieces[:-1] if cut else piece.pieces:
                     yield delta({"tool_calls": [{"index": calls, "function": {"arguments": text}}]})
                 calls += 1
-            case Redacted():
+            case Redacted() | Search():
                 pass
     stop = {"max_tokens": "length", "cut_call": "length", "content_filter": "content_filter"}
     yield delta({}, stop.get(reply.stop) or ("tool_calls" if calls else "stop"))

@@ -25,6 +25,7 @@ from holdfast_protocol.methods import (
     request,
     session,
     subscribe,
+    usage,
 )
 
 P = ParamSpec("P")
@@ -116,6 +117,8 @@ class Rpc:
     tool_register = _method("tool/register", catalogue.ToolRegisterParams, catalogue.ToolRegisterResult)
     tool_output = _method("tool/output", catalogue.ToolOutputParams, catalogue.ToolOutputResult)
     tool_complete = _method("tool/complete", catalogue.ToolCompleteParams, catalogue.ToolCompleteResult)
+
+    usage_get = _method("usage/get", usage.UsageGetParams, usage.UsageGetResult)
 
     daemon_status = _method("daemon/status", daemon.DaemonStatusParams, daemon.DaemonStatusResult)
     daemon_drain = _method("daemon/drain", daemon.DaemonDrainParams, daemon.DaemonDrainResult)

@@ -45,6 +45,8 @@ class Rpc(Twin):
     tool_output = twin(aio.Rpc.tool_output)
     tool_complete = twin(aio.Rpc.tool_complete)
 
+    usage_get = twin(aio.Rpc.usage_get)
+
     daemon_status = twin(aio.Rpc.daemon_status)
     daemon_drain = twin(aio.Rpc.daemon_drain)
     daemon_shutdown = twin(aio.Rpc.daemon_shutdown)

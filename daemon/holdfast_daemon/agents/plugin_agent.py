@@ -1,0 +1,289 @@
+"""An agent whose class a plugin brings, as an agent of ours: its code runs in a process of its own.
+
+The process sees the session's directories and changes nothing in them, has no network and no keys: models are
+asked and tools are run here, on its behalf, as for any agent. What a step used is what the models said, not
+what the process says. When the run ends, however it does, the process and all it started are gone.
+"""
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
+from typing import Final
+
+import anyio
+import msgspec
+
+from holdfast_daemon.agents.agent_process import IDLE_S, AgentProcess, agent_failure
+from holdfast_daemon.agents.agent_wire import (
+    BadLine,
+    Begin,
+    CallTools,
+    Close,
+    Ended,
+    Next,
+    Open,
+    Reply,
+    Shown,
+    step_event,
+    wire_event,
+)
+from holdfast_daemon.agents.base import Agent, RunContext, StepsExhausted
+from holdfast_daemon.agents.told import ToldConversation
+from holdfast_daemon.extensions.agent_classes import AgentClass
+from holdfast_daemon.extensions.child import ChildPlace
+from holdfast_daemon.models.base import ModelError, RetryScheduled, StepCompleted, StepEvent
+from holdfast_protocol.events import Cost, StopReason, Usage
+
+STREAMS_MAX: Final = 8
+"""Responses of models under way at once, in one run."""
+
+EVENTS_PER_STEP_MAX: Final = 1_000_000
+"""A model that writes a token at a time, for hours, gives no more."""
+
+
+class PluginAgent(Agent[AgentClass]):
+    """See the module.
+
+    Args:
+        context: which class, and what it is made with.
+        place: where its process runs, `SessionExtensions.agent_place`; None: it can be looked at only.
+        name: what sessions call it.
+        idle_s: see `agent_process.IDLE_S`.
+    """
+
+    def __init__(
+        self, context: AgentClass, place: ChildPlace | None, *, name: str, idle_s: float = IDLE_S
+    ) -> None:
+        super().__init__(context, name=name, description=context.description)
+        self.model_override = context.model
+        self.tool_patterns = context.tools
+        self.mode_override = context.mode
+        self._place = place
+        self._idle_s = idle_s
+
+    async def run(self, session: RunContext, /) -> AsyncGenerator[StepEvent]:
+        """See `Agent.run`."""
+        assert self._place is not None
+        process = await AgentProcess.start(self.name, self.context.folder, self._place, self._idle_s)
+        run = _Run(self, session, process)
+        try:
+            await process.tell(run.begin())
+            await run.reply(Reply(id=0))
+            async with aclosing(run.events()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            with anyio.CancelScope(shield=True):
+                await run.aclose()
+                await process.end()
+
+
+class _Run:
+    """One run of one agent."""
+
+    def __init__(self, agent: PluginAgent, session: RunContext, process: AgentProcess) -> None:
+        self._agent = agent
+        self._session = session
+        self._process = process
+        self._told = ToldConversation(session, agent.may_use)
+        self._spent = Spent()
+        self._streams: dict[int, AsyncGenerator[StepEvent]] = {}
+        self._asked = 0  # Responses of models the agent asked for.
+        self._steps = 0  # That ended.
+        self._events = 0  # Of the step under way; 0: none is.
+
+    def begin(self) -> Begin:
+        session, declared = self._session, self._agent.context
+        return Begin(
+            target=declared.target,
+            context=declared.context,
+            model=session.model.info,
+            options=session.options,
+            steps_max=session.steps_max,
+            resumed=session.resumed,
+            instructions=session.instructions,
+            cwd=session.cwd,
+        )
+
+    async def reply(self, reply: Reply) -> None:
+        """Answer, after telling what is new in the conversation."""
+        await self._process.tell(*self._told.news(), reply)
+
+    async def aclose(self) -> None:
+        """Let go of all models."""
+        while self._streams:
+            await self._streams.popitem()[1].aclose()
+
+    async def events(self) -> AsyncGenerator[StepEvent]:
+        """Give what the agent yields, and last what models used that it did not tell of."""
+        try:
+            async with aclosing(self._yielded()) as events:
+                async for event in events:
+                    yield event
+        except ModelError as error:
+            usage, cost = self._spent.take(error.usage, error.cost)
+            raise ModelError(error.info, usage if usage != Usage() else None, cost) from error
+        except StepsExhausted:
+            for event in self._spent.rest("end_turn"):
+                yield event
+            raise
+
+    async def _yielded(self) -> AsyncGenerator[StepEvent]:
+        stop_reason: StopReason = "end_turn"
+        while True:
+            match await self._process.hear():
+                case Shown() as shown:
+                    event = self._event(shown)
+                    yield event
+                    if isinstance(event, StepCompleted):
+                        stop_reason = event.stop_reason
+                        await self.reply(Reply(id=shown.id))
+                case Open() as line:
+                    self._open(line)
+                case Next() as line:
+                    await self._next(line)
+                case Close() as line:
+                    await self._close(line.stream)
+                case CallTools() as line:
+                    count = await self._session.call_tools()
+                    await self.reply(Reply(id=line.id, count=count))
+                case Ended() as line:
+                    self._check_end(line)
+                    for event in self._spent.rest(stop_reason):
+                        yield event
+                    return
+
+    def _event(self, shown: Shown) -> StepEvent:
+        """Check an event and count it; give it with what was really used."""
+        event = self._made(shown)
+        if not self._events and self._steps >= self._session.steps_max:
+            raise StepsExhausted
+        self._events += 1
+        if self._events > EVENTS_PER_STEP_MAX:
+            raise self._nonsense(f"more than {EVENTS_PER_STEP_MAX} events in one step")
+        match event:
+            case RetryScheduled():  # Counted with the step.
+                return msgspec.structs.replace(event, usage=None, cost=None)
+            case StepCompleted():
+                self._events = 0
+                self._steps += 1
+                usage, cost = self._spent.take()
+                return msgspec.structs.replace(event, usage=usage, cost=cost)
+            case _:
+                return event
+
+    def _made(self, shown: Shown) -> StepEvent:
+        try:
+            return step_event(shown.event)
+        except BadLine as error:
+            raise self._nonsense(str(error)) from error
+
+    def _check_end(self, line: Ended) -> None:
+        if line.error is not None:
+            raise ModelError(line.error)
+        if line.bug is not None:
+            raise agent_failure("agent_failed", f"{self._agent.name}: {line.bug}")
+        if line.exhausted:
+            raise StepsExhausted
+        if self._events:
+            raise self._nonsense("it ended in the middle of a step")
+
+    def _nonsense(self, why: str) -> ModelError:
+        return agent_failure("protocol", f"{self._agent.name} did what makes no sense: {why}.")
+
+    # Models --------------------------------------------------------------------------------------------
+
+    def _open(self, line: Open) -> None:
+        if line.stream in self._streams or len(self._streams) >= STREAMS_MAX:
+            raise self._nonsense(f"more than {STREAMS_MAX} responses at once, or one twice")
+        if self._asked >= self._session.steps_max:
+            raise StepsExhausted
+        self._asked += 1
+        try:
+            messages, tools = self._told.messages(line.messages), self._told.tools(line.tools)
+        except BadLine as error:
+            raise self._nonsense(str(error)) from error
+        self._streams[line.stream] = self._session.model.stream(messages, tools, line.system, line.options)
+
+    async def _next(self, line: Next) -> None:
+        """Answer with the next event of a response, unless the agent wants it no more."""
+        stream = self._streams.get(line.stream)
+        if stream is None:
+            raise self._nonsense("it wants more of a response that is over")
+        reply: Reply | None = None
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._watch, line.stream, group.cancel_scope)
+                reply = await self._pulled(line, stream)
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as failures:
+            raise _sole(failures) from None
+        if reply is None or reply.event is None:
+            await self._close(line.stream)
+        if reply is not None:
+            await self._process.tell(reply)
+
+    async def _pulled(self, line: Next, stream: AsyncGenerator[StepEvent]) -> Reply:
+        try:
+            event = await anext(stream, None)
+        except ModelError as error:
+            self._spent.add(error.usage, error.cost)
+            return Reply(id=line.id, error=error.info)
+        match event:
+            case None:
+                return Reply(id=line.id)
+            case StepCompleted() | RetryScheduled():
+                self._spent.add(event.usage, event.cost)
+            case _:
+                pass
+        return Reply(id=line.id, event=wire_event(event))
+
+    async def _watch(self, waits_for: int, scope: anyio.CancelScope) -> None:
+        """While a model is waited for: see the process end, or close that response or another."""
+        while True:
+            line = await self._process.hear_whenever()
+            if not isinstance(line, Close):
+                raise self._nonsense("it spoke while an answer was due")
+            if line.stream == waits_for:
+                scope.cancel()
+                return
+            await self._close(line.stream)
+
+    async def _close(self, number: int) -> None:
+        stream = self._streams.pop(number, None)
+        if stream is not None:
+            await stream.aclose()
+
+
+class Spent:
+    """What models used since it was last taken."""
+
+    def __init__(self) -> None:
+        self._usage = Usage()
+        self._cost: Cost | None = None
+
+    def add(self, usage: Usage | None, cost: Cost | None) -> None:
+        """Add what a response used; a cost that is not known adds nothing."""
+        if usage is not None:
+            self._usage += usage
+        if cost is not None:
+            before = self._cost.amount if self._cost is not None else 0.0
+            self._cost = Cost(amount=before + cost.amount, currency=cost.currency)
+
+    def take(self, usage: Usage | None = None, cost: Cost | None = None) -> tuple[Usage, Cost | None]:
+        """Give all there is with this added, and begin anew."""
+        self.add(usage, cost)
+        taken = self._usage, self._cost
+        self._usage, self._cost = Usage(), None
+        return taken
+
+    def rest(self, stop_reason: StopReason) -> Generator[StepEvent]:
+        """Give what is left as a step that shows nothing, if there is any."""
+        usage, cost = self.take()
+        if usage != Usage() or cost is not None:
+            yield StepCompleted(stop_reason=stop_reason, usage=usage, cost=cost)
+
+
+def _sole(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the one failure of a group, or the first that is a failure of the run."""
+    errors = [error for error in failures.exceptions if isinstance(error, ModelError)]
+    return (errors or failures.exceptions)[0]

@@ -1,0 +1,177 @@
+"""One session's plugins and MCP servers: found at its first run, ended with its task.
+
+    project → (trust, see `run_setup`) → plugins → servers, workers, hooks
+
+A task of its own enters and leaves them, so that whoever asks for them may be cancelled without harm.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from holdfast_daemon.execution.hooks import HookReport, Hooks
+from holdfast_daemon.sessions.extensions import Extensions
+from holdfast_daemon.tools.base import Tool
+from holdfast_protocol.methods.extension import McpServerSpec
+
+if TYPE_CHECKING:
+    from holdfast_daemon.extensions.extension_tool import ExtensionTool
+    from holdfast_daemon.extensions.mcp_values import Elicit
+    from holdfast_daemon.extensions.plugins import ProjectExtensions
+    from holdfast_daemon.extensions.session_extensions import SessionExtensions, SessionPlace
+    from holdfast_daemon.extensions.slash_commands import SlashCommand
+
+SETTLE_S: Final = 10.0
+"""How long a run waits for MCP servers to come up; those that need longer offer their tools later."""
+
+
+class ExtensionSlot:
+    """See the module.
+
+    Args:
+        extensions: the daemon's.
+        place: gives where the session is.
+        servers: MCP servers its client asked for.
+        taken: names no extension's tool may have.
+        elicit: asks the session's people.
+
+    Attributes:
+        declined: somebody said no to trusting the project; not asked again until the session is loaded anew.
+        found: what there is for the session; None until the first run.
+    """
+
+    def __init__(
+        self,
+        extensions: Extensions,
+        place: "Callable[[], SessionPlace]",
+        servers: tuple[McpServerSpec, ...],
+        taken: Iterable[str],
+        elicit: "Elicit",
+    ) -> None:
+        self.declined = False
+        self.found: ProjectExtensions | None = None
+        self._extensions = extensions
+        self._place = place
+        self._servers = servers
+        self._taken = frozenset(taken)
+        self._elicit = elicit
+        self._tasks: TaskGroup | None = None
+        self._opening = anyio.Lock()
+        self._generation = -1
+        self._current: SessionExtensions | None = None
+        self._leave = anyio.Event()
+        self._left = anyio.Event()
+
+    def attach(self, tasks: TaskGroup) -> None:
+        """Say where the owning task runs: it ends when these tasks do."""
+        self._tasks = tasks
+
+    @property
+    def tools(self) -> "Mapping[str, ExtensionTool]":
+        """The tools there are now, by name."""
+        return self._current.tools() if self._current is not None else {}
+
+    @property
+    def current(self) -> "SessionExtensions | None":
+        """What is open; None before the first run, and where nothing was found."""
+        return self._current
+
+    def hooks(self, own: Hooks) -> "SlotHooks":
+        """Give the daemon's hooks, then those of the session's plugins."""
+        return SlotHooks(own, self)
+
+    async def commands(self) -> "tuple[SlashCommand, ...]":
+        """Give the slash commands: of the user, the project, plugins and servers."""
+        found = await self.open()
+        return found.commands
+
+    async def expand(self, text: str) -> str | None:
+        """Give what a prompt that begins with a command stands for; None if it begins with none."""
+        name, _, words = text.removeprefix("/").partition(" ")
+        for command in await self.commands():
+            if command.name == name.strip():
+                return command.command.expand(words.strip())
+        return None
+
+    async def open(self) -> "ProjectExtensions":
+        """Find what there is and start it, or start it anew if that changed; returns what was found.
+
+        Waits for MCP servers, `SETTLE_S` at the most.
+        """
+        async with self._opening:
+            if self.found is None or self._generation != self._extensions.generation:
+                await self._renew()
+            assert self.found is not None
+        if self._current is not None:
+            await self._current.mcp.settled(SETTLE_S)
+        return self.found
+
+    async def _renew(self) -> None:
+        await self._close()
+        self._generation = self._extensions.generation
+        place = self._place()
+        found = await self._extensions.plugins.of(place.cwd)
+        if found.plugins or self._extensions.declarations(self._servers):
+            entered = anyio.Event()
+            self._leave, self._left = anyio.Event(), anyio.Event()
+            assert self._tasks is not None
+            self._tasks.start_soon(self._own, place, found, entered)
+            await entered.wait()
+        self.found = found
+
+    async def _close(self) -> None:
+        if self._current is not None:
+            self._leave.set()
+            await self._left.wait()
+
+    async def _own(self, place: "SessionPlace", found: "ProjectExtensions", entered: anyio.Event) -> None:
+        declared = self._extensions.declarations(self._servers)
+        shared = self._extensions.open(place, found.plugins, declared, self._taken, self._elicit)
+        left = self._left
+        try:
+            async with shared:
+                self._current = shared
+                entered.set()
+                await self._leave.wait()
+                self._current = None
+        finally:
+            self._current = None
+            left.set()
+
+
+class SlotHooks:
+    """The daemon's hooks and a session's, as one; what plugins bring changes with the slot.
+
+    Args:
+        own: the daemon's.
+        slot: the session's.
+    """
+
+    def __init__(self, own: Hooks, slot: ExtensionSlot) -> None:
+        self._own = own
+        self._slot = slot
+
+    def wanted(self, event: Any, tool: str | None) -> bool:
+        """Tell whether any hook wants to see this; `tool` is None where no tool is concerned."""
+        if tool is not None and self._own.wanted(event, tool):
+            return True
+        current = self._slot.current
+        return current is not None and current.hooks.wanted(event, tool)
+
+    async def run(self, event: Any, call: dict[str, Any]) -> list[HookReport]:
+        """Run them one after the other; each sees what the one before made of the call."""
+        current = self._slot.current
+        if current is None:
+            return await self._own.run(event, call)
+        if "tool" not in call:  # The daemon's own hooks see tool calls alone.
+            return await current.hooks.run(event, call)
+        from holdfast_daemon.extensions.external_hooks import HookChain  # noqa: PLC0415 - where there are some
+
+        return await HookChain(self._own, current.hooks).run(event, call)
+
+
+def tools_of(slot: ExtensionSlot, hosted: Mapping[str, Tool]) -> Mapping[str, Tool]:
+    """Give the tools of extensions and, in their place, those that clients run."""
+    return {**slot.tools, **hosted} if slot.tools else hosted
