@@ -27,6 +27,7 @@ from benchmarks import (
     round_trip,
     start,
     streaming,
+    streaming_history,
 )
 from benchmarks.pairs import Scale
 from benchmarks.result import Figure, Report
@@ -37,6 +38,7 @@ FIGURES: tuple[ModuleType, ...] = (
     round_trip,
     fan_out,
     streaming,
+    streaming_history,
     latency,
     replay,
     ps,

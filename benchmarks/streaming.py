@@ -75,7 +75,7 @@ def _specs(pace: Pace) -> list[Spec]:
 
 
 def _compared(pair: Pair) -> Pair:
-    """Put beside each other what is compared: helpers, and the relay that stores, with the bare relay, too."""
+    """Put beside each other what is compared: helpers and the relay that stores, too, with the bare relay."""
     measured, others = dict(pair.measured), dict(pair.floor)
     for pace in PACES:
         measured[f"most_{pace.key}"] = max(measured[f"{wire}_{pace.key}"] for wire in WIRES)
@@ -93,15 +93,15 @@ def _compared(pair: Pair) -> Pair:
 
 def _daemon(port: int, scale: Scale) -> Sample:
     sample: Sample = {}
-    with temporary_home() as home, running(home, _command(home, port)) as daemon:
+    with temporary_home() as home, running(home, command(home, port)) as daemon:
         for wire in WIRES:
-            session_id = _session(daemon, wire)
+            session_id = session(daemon, wire)
             _run(daemon, session_id, Ask(wire=wire, count=_BASE, per_second=0))  # Loads the SDK.
             sample |= _each((wire,), scale, partial(_run, daemon, session_id))
     return sample
 
 
-def _command(home: Path, port: int) -> list[str]:
+def command(home: Path, port: int) -> list[str]:
     """Give the command of a daemon that takes this port for its providers."""
     url = f"http://127.0.0.1:{port}"
     config = home / "streaming.toml"
@@ -113,7 +113,7 @@ def _command(home: Path, port: int) -> list[str]:
     return ["env", *keys, HOLDFASTD, "--config", str(config)]
 
 
-def _session(daemon: Daemon, wire: Wire) -> str:
+def session(daemon: Daemon, wire: Wire) -> str:
     with daemon.connect() as connection:
         session_id = daemon.create_session(connection)
         connection.call("session/update", sessionId=session_id, model=_MODELS[wire])

@@ -120,12 +120,27 @@ def _text(event: bytes) -> str | None:
     return decoded.delta.text if decoded.delta is not None else None
 
 
+class Client(asyncio.Protocol):
+    """The client's end of it; `written` is set while nothing waits to be written."""
+
+    def __init__(self) -> None:
+        self.written = asyncio.Event()
+        self.written.set()
+
+    def pause_writing(self) -> None:
+        self.written.clear()
+
+    def resume_writing(self) -> None:
+        self.written.set()
+
+
 async def main(path: str, port: int, directory: Path | None) -> None:
     """Relay what is asked for."""
     loop = asyncio.get_running_loop()
     sock, _ = listen(path).accept()
     sock.setblocking(False)
-    client, _ = await loop.connect_accepted_socket(asyncio.Protocol, sock)
+    client, end = await loop.connect_accepted_socket(Client, sock)
+    client.set_write_buffer_limits(0)
     database = _log(directory) if directory is not None else None
     for ask in asks():
         before = time.process_time_ns()
@@ -133,8 +148,7 @@ async def main(path: str, port: int, directory: Path | None) -> None:
         transport.write(_request(ask))
         await relay.ended
         transport.close()
-        while client.get_write_buffer_size():
-            await asyncio.sleep(0.001)
+        await end.written.wait()
         answer(time.process_time_ns() - before)
     client.write(RUN_END.encode() + b"\n")
 

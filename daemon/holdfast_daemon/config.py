@@ -96,6 +96,7 @@ class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
     meta_bytes_max: Count = 16 * KIB
     env_bytes_max: Count = 64 * KIB
     request_expiry_s: Seconds = 30 * 60
+    compact_at_percent: Annotated[int, msgspec.Meta(ge=10, le=95)] = 80
 
 
 class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):

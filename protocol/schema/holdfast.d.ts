@@ -597,6 +597,7 @@ export interface MessageCompleted {
   step: number;
   usage: Usage;
   stopReason: "budget" | "end_turn" | "max_steps" | "max_tokens" | "pause_turn" | "refusal" | "stop_sequence" | "tool_use";
+  detail?: string | null;
 }
 
 /** A model. `context_tokens` is its window, if known. */

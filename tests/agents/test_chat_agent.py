@@ -1,14 +1,15 @@
 """The chat loop: ask, run the tools, show the results, until the model calls none."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
+import msgspec
 import pytest
 from scripted import ScriptedModel, block, call, done, say
 
-from holdfast_daemon.agents.base import StepsExhausted
+from holdfast_daemon.agents.base import Agent, NoContext, StepsExhausted, context_type
 from holdfast_daemon.agents.catalogue import builtin_agents
-from holdfast_daemon.agents.chat import SYSTEM, ChatAgent
+from holdfast_daemon.agents.chat import SYSTEM, ChatAgent, ChatContext
 from holdfast_daemon.models.base import Message, ModelError, ModelOptions, StepCompleted, StepEvent, ToolSpec
 from holdfast_protocol.events import ErrorInfo
 
@@ -23,6 +24,8 @@ class Context:
         self.steps_max = steps_max
         self.rounds = 0
         self.resumed = False
+        self.instructions = ""
+        self.cwd = "/srv/x"
         self._calls = calls
 
     def messages(self) -> tuple[Message, ...]:
@@ -33,8 +36,20 @@ class Context:
         return self._calls.pop(0)
 
 
-async def drive(context: Context) -> list[StepEvent]:
-    return [event async for event in ChatAgent().run(context)]
+async def drive(context: Context, **made_with: Any) -> list[StepEvent]:
+    return [event async for event in ChatAgent(ChatContext(**made_with)).run(context)]
+
+
+class Asked(ScriptedModel):
+    """Keeps all it was asked with."""
+
+    def __init__(self, *steps: Any) -> None:
+        super().__init__(*steps)
+        self.given: list[Any] = []
+
+    def stream(self, *given: Any) -> AsyncGenerator[StepEvent]:
+        self.given.append(given)
+        return super().stream(*given)
 
 
 async def test_it_ends_with_the_first_response_that_calls_nothing() -> None:
@@ -71,30 +86,90 @@ async def test_what_the_model_raises_goes_on_as_it_is() -> None:
 
 
 async def test_the_model_is_asked_with_the_runs_tools_and_options() -> None:
-    asked: list[Any] = []
-
-    class Asked(ScriptedModel):
-        def stream(self, *given: Any) -> AsyncIterator[StepEvent]:
-            asked.append(given)
-            return super().stream(*given)
-
-    context = Context(Asked(say("done")), [0])
+    model = Asked(say("done"))
+    context = Context(model, [0])
     await drive(context)
-    assert asked == [((), context.tools, SYSTEM, context.options)]
+    system = f"{SYSTEM}\n\nThe working directory is /srv/x."
+    assert model.given == [((), context.tools, system, context.options)]
+
+
+async def test_what_the_project_tells_agents_stands_behind_the_system_prompt() -> None:
+    model = Asked(say("done"))
+    context = Context(model, [0])
+    context.instructions = "\nWrite Latin.\n"
+    await drive(context, system_prompt="Be brief.")
+    (_, _, system, _) = model.given[0]
+    said = "Be brief.\n\nThe working directory is /srv/x.\n\n# Instructions of the project\n\nWrite Latin."
+    assert system == said
+
+
+@pytest.mark.parametrize(
+    ("patterns", "left"),
+    [(None, ["read", "mcp__a__b"]), (("mcp__a__*",), ["mcp__a__b"]), (("re?d", "x"), ["read"]), ((), [])],
+)
+async def test_it_offers_the_tools_its_patterns_name(
+    patterns: tuple[str, ...] | None, left: list[str]
+) -> None:
+    model = Asked(say("done"))
+    context = Context(model, [0])
+    context.tools = tuple(
+        ToolSpec(name=name, description="", input_schema={}) for name in ("read", "mcp__a__b")
+    )
+    await drive(context, tools=patterns)
+    assert [tool.name for tool in model.given[0][1]] == left
+
+
+async def test_a_run_that_waited_through_a_restart_first_gets_its_calls_done() -> None:
+    model = Asked(say("done"))
+    context = Context(model, [1, 0])
+    context.resumed = True
+    await drive(context)
+    assert (context.rounds, len(model.given)) == (2, 1)
+
+
+def test_what_it_is_made_with_is_there_for_the_driver() -> None:
+    agent = ChatAgent(ChatContext(model="m", tools=("read",), mode="plan"), name="n", description="d")
+    assert (agent.name, agent.description) == ("n", "d")
+    assert (agent.model_override, agent.tool_patterns, agent.mode_override) == ("m", ("read",), "plan")
+    assert agent.may_use("read")
+    assert not agent.may_use("write")
+    plain = ChatAgent(ChatContext())
+    assert (plain.model_override, plain.tool_patterns, plain.mode_override) == (None, None, None)
+    assert plain.may_use("anything")
+
+
+def test_the_type_of_an_agents_context_is_what_its_class_says() -> None:
+    class Own(msgspec.Struct):
+        words: int = 1
+
+    class One(Agent[Own]):
+        def run(self, session: Any, /) -> Any: ...
+
+    class Two(One):
+        pass
+
+    class Three(Agent):  # pyright: ignore[reportMissingTypeArgument]
+        def run(self, session: Any, /) -> Any: ...
+
+    assert [context_type(kind) for kind in (One, Two, ChatAgent)] == [Own, Own, ChatContext]
+    assert context_type(Three) is NoContext
+    assert One(Own(words=2)).context.words == 2
+    with pytest.raises(TypeError, match="abstract"):
+        Agent(NoContext())  # pyright: ignore[reportAbstractUsage]
 
 
 async def test_an_abandoned_run_closes_the_models_stream() -> None:
     closed: list[bool] = []
 
     class Closing(ScriptedModel):
-        async def stream(self, *given: Any) -> AsyncIterator[StepEvent]:
+        async def stream(self, *given: Any) -> AsyncGenerator[StepEvent]:
             try:
                 async for event in super().stream(*given):
                     yield event
             finally:
                 closed.append(True)
 
-    run = ChatAgent().run(Context(Closing(say("a long text")), [0]))
+    run = ChatAgent(ChatContext()).run(Context(Closing(say("a long text")), [0]))
     await anext(run)
     await run.aclose()
     assert closed == [True]

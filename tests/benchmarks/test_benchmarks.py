@@ -22,6 +22,8 @@ AIMED_AT = {
     "start": 4,
     "memory": 2,
     "fan-out": 5,
+    "streaming": 8,
+    "long-history": 1,
     "replay": 1,
     "ps": 2,
     "cancel": 1,

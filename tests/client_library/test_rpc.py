@@ -2,14 +2,17 @@
 
 import inspect
 
+import anyio.to_thread
 import pytest
-from library_world import client_of, daemon_in
+from library_world import client_of, daemon_in, locations
 
 from fakes.daemons import Home
 from holdfast_client import aio, blocking
 from holdfast_protocol.content import TextBlock
+from holdfast_protocol.events import Cost, Usage
 from holdfast_protocol.methods import CALLS
 from holdfast_protocol.methods.session import SessionCreateResult, SessionListResult
+from holdfast_protocol.methods.usage import UsageGetResult
 
 NAMES = [name.replace("/", "_").replace(".", "_") for name in CALLS if name != "initialize"]
 
@@ -53,3 +56,25 @@ async def test_a_misspelt_param_is_an_error_here(home: Home):
     async with daemon_in(home), client_of(home) as client:
         with pytest.raises(TypeError):
             await client.rpc.session_create(dir=str(home.work))
+
+
+async def test_usage_is_typed_in_both_libraries(home: Home):
+    async with daemon_in(home), client_of(home) as client:
+        made = await client.rpc.session_create(cwd=str(home.work))
+        script = "script:\n  - text: Hello.\n    usage: {input: 3}\n    cost: 0.25"
+        await client.rpc.session_prompt(
+            session_id=made.session_id, content=(TextBlock(text=script),), prompt_id="p1"
+        )
+        await client.rpc.session_wait(session_id=made.session_id, prompt_id="p1")
+        found = await client.rpc.usage_get(session_id=made.session_id, since=0)
+        assert isinstance(found, UsageGetResult)
+        assert (found.total.runs, found.total.reported.usage) == (1, Usage(input=3))
+        assert [(item.model, item.reported.costs) for item in found.models] == [
+            ("offline/rehearsal", (Cost(amount=0.25),))
+        ]
+
+        def ask() -> UsageGetResult:
+            with blocking.connect("attach", locations=locations(home), autostart=False) as other:
+                return other.rpc.usage_get()
+
+        assert (await anyio.to_thread.run_sync(ask)).total == found.total

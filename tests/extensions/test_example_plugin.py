@@ -8,15 +8,32 @@ from pathlib import Path
 import anyio
 import pytest
 
+from holdfast_daemon.agents.plugin_agents import agents_of
 from holdfast_daemon.config import SandboxSettings
 from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.execution.mount_points import MountPoints
 from holdfast_daemon.execution.sandbox import detect_sandbox
+from holdfast_daemon.extensions.extension_tool import spec_of
 from holdfast_daemon.extensions.manifest import SECTIONS
 from holdfast_daemon.extensions.plugins import Plugins
 from holdfast_daemon.extensions.session_extensions import SessionExtensions, SessionPlace
 from holdfast_daemon.extensions.trust import MemoryTable, Trust
+from holdfast_daemon.models.base import (
+    AssistantMessage,
+    BlockDelta,
+    BlockEnded,
+    BlockStarted,
+    ModelOptions,
+    StepCompleted,
+    ToolCallPart,
+    ToolResultPart,
+    ToolResultsMessage,
+    UserMessage,
+)
 from holdfast_daemon.tools.base import ToolContext, ToolFailure
+from holdfast_protocol.content import TextBlock
+from holdfast_protocol.events import Usage
+from holdfast_protocol.methods.catalogue import ModelInfo
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in procfs")
 
@@ -98,6 +115,74 @@ async def test_its_tools_hooks_and_server_work_together(config_dir, work, launch
         assert (await call("mcp__clock__now")).endswith("+00:00")
         with pytest.raises(ToolFailure, match="title"):
             await call("add_note")
+
+
+class Session:
+    """A run of the example's agent; its tools give what they would."""
+
+    def __init__(self, model, extensions, cwd):
+        self.model, self.cwd, self.instructions = model, cwd, ""
+        self.options, self.steps_max, self.resumed = ModelOptions(), 5, False
+        self.conversation = (UserMessage(content=(TextBlock(text="What of plants?"),)),)
+        self._extensions = extensions
+
+    @property
+    def tools(self):
+        return tuple(map(spec_of, self._extensions.tools().values()))
+
+    def messages(self):
+        return self.conversation
+
+    async def call_tools(self):
+        if len(self.conversation) > 1:
+            return 0
+        called = ToolCallPart(tool_call_id="c", tool="count_words", input_json="{}")
+        result = ToolResultPart(tool_call_id="c", tool="count_words", content=(TextBlock(text="{}"),))
+        self.conversation += (AssistantMessage(parts=(called,)), ToolResultsMessage(results=(result,)))
+        return 1
+
+
+class Model:
+    """Keeps what it was asked with, and says `over`."""
+
+    info = ModelInfo(name="test/model", provider="test", description="For tests.")
+
+    def __init__(self):
+        self.asked = []
+
+    async def stream(self, messages, tools, system, options):
+        self.asked.append((messages, [tool.name for tool in tools], system))
+        yield BlockStarted(index=0, kind="text")
+        yield BlockDelta(index=0, text="over")
+        yield BlockEnded(index=0)
+        yield StepCompleted(stop_reason="end_turn", usage=Usage(input=1))
+
+
+async def test_its_agent_drives_a_run_from_a_process_of_its_own(config_dir, work, launcher):
+    found, extensions = await extensions_of(config_dir, work, launcher=launcher)
+    model = Model()
+    async with extensions:
+        agents = agents_of(found.plugins, extensions.agent_place)
+        assert set(agents) == {"notes:editor", "notes:librarian"}
+        librarian = agents["notes:librarian"]
+        assert librarian.description == "Looks through the notes and says in a few words what they say."
+        session = Session(model, extensions, work)
+        with anyio.fail_after(30):
+            events = [event async for event in librarian.run(session)]
+    assert [event.text for event in events if isinstance(event, BlockDelta)] == ["over"] * 3
+    (first, tools, system), second, last = model.asked
+    assert (first, tools) == (session.conversation[:1], ["count_words", "search_notes"])
+    assert system == (
+        f"You are a librarian. Answer from the notes, and name the files.\n\nThe working directory is {work}."
+    )
+    assert (second[0], second[1]) == (session.conversation, ["count_words", "search_notes"])
+    shorter = UserMessage(content=(TextBlock(text="Now in 30 words at the most."),))
+    assert (last[0], last[1]) == ((*session.conversation, shorter), [])
+
+
+def test_its_agent_is_short():
+    lines = (NOTES / "notes_agent.py").read_text().splitlines()
+    assert len(lines) <= 30
 
 
 async def test_a_tool_whose_name_is_taken_is_off_and_said_so(config_dir, work):

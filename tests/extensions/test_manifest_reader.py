@@ -32,7 +32,12 @@ mcp_servers:
   - {name: web, type: http, url: 'http://127.0.0.1:1/mcp', headers: {Authorization: Bearer x}}
 agents:
   - {name: critic, system_prompt: Be strict., tools: [read], mode: plan}
-  - {name: classy, class: 'pkg.mod:Class'}
+  - name: classy
+    class: pkg.mod:Class
+    context:
+      words: 3
+      deep: [{a: 1}]
+  - {name: other, module: 'pkg.mod:Class'}
 hooks:
   - {event: pre_tool_use, module: 'pkg.mod:hook', tools: 'wr*'}
   - {event: run_completed, command: [./hook.sh, x]}
@@ -60,7 +65,10 @@ def test_a_manifest_with_every_section_is_read():
     assert isinstance(stdio, StdioServer)
     assert stdio.env == {"A": "b"}
     assert isinstance(http, HttpServer)
-    assert manifest.agents[1].class_ == "pkg.mod:Class"
+    assert [agent.target for agent in manifest.agents] == [None, "pkg.mod:Class", "pkg.mod:Class"]
+    assert manifest.agents[1].context == {"words": 3, "deep": [{"a": 1}]}
+    lines = manifest.agents[1].context_lines
+    assert lines == {"": 25, ".words": 26, ".deep": 27, ".deep[0]": 27, ".deep[0].a": 27}
     assert manifest.hooks[1].command == ("./hook.sh", "x")
     assert manifest.reactive[0].on == ("run_completed",)
 
@@ -93,6 +101,26 @@ MISTAKES = {
     "`line` is no key": (
         HEAD + "skills:\n  - module: a:b\n    line: 3",
         "/p/plugin.yaml:5: skills[0].line: unknown key",
+    ),
+    "`context_lines` is no key": (
+        HEAD + "agents:\n  - {name: x, class: 'a:B', context_lines: {}}",
+        "/p/plugin.yaml:4: agents[0].context_lines: unknown key",
+    ),
+    "a prompt and a class": (
+        HEAD + "agents:\n  - {name: x, system_prompt: y, class: 'a:B'}",
+        "/p/plugin.yaml:4: agents[0]: give either `system_prompt` or `class`",
+    ),
+    "a class twice": (
+        HEAD + "agents:\n  - {name: x, module: 'a:B', class: 'a:B'}",
+        "/p/plugin.yaml:4: agents[0]: give either `system_prompt` or `class`",
+    ),
+    "a context without a class": (
+        HEAD + "agents:\n  - {name: x, system_prompt: y, context: {}}",
+        "/p/plugin.yaml:4: agents[0]: `context` is for a `class`",
+    ),
+    "a context that is no map": (
+        HEAD + "agents:\n  - {name: x, class: 'a:B', context: [1]}",
+        "/p/plugin.yaml:4: agents[0].context: expected `object",
     ),
     "missing key": (HEAD + "commands:\n  - name: x", "/p/plugin.yaml:4: commands[0].command: is missing"),
     "bad target": (

@@ -109,6 +109,11 @@ async def test_tools_resources_and_prompts_are_offered_under_prefixed_names():
         assert await made.call("echo", {"text": "hello"}) == "hello"
         prompt = await made.servers.get("sample").prompt("greet", {"name": "Ada"})
         assert prompt[0].text == "Say hello to Ada"
+        (command,) = made.servers.commands()
+        assert (command.name, command.hint, command.description) == ("sample:greet", "name", "Greet.")
+        assert [block.text for block in await command.content("Ada Lovelace")] == [
+            "Say hello to Ada Lovelace"
+        ]
 
 
 async def test_resources_are_listed_and_read_by_tools():

@@ -260,6 +260,16 @@ async def test_a_run_that_fails_has_used_the_steps_that_came_to_their_end(tmp_pa
     assert len(used) == 1
 
 
+async def test_figures_beyond_all_reason_do_no_harm(tmp_path: Path) -> None:
+    model = ScriptedModel(step(Usage(input=2**63, output=-7), None), step(Usage(input=1), None))
+    async with core_running(open_sqlite(tmp_path), catalogue=model.catalogue()) as core:
+        client = core.client()
+        await client.create()
+        for name in ("one", "two"):
+            assert (await client.run(name))["status"] == "completed"
+        assert (await usage_of(client))["reported"]["usage"] == {"input": 2**40 + 1}
+
+
 async def test_the_log_is_not_read_for_it(tmp_path: Path) -> None:
     model = ScriptedModel(step(Usage(input=1), Cost(amount=1.0)))
     async with core_running(open_sqlite(tmp_path), catalogue=model.catalogue()) as core:

@@ -70,7 +70,9 @@ async def test_it_has_its_price() -> None:
     reply = Reply(answer=ANSWER, usage=USED, cut=Cut(events=5))
     async with VendorServer((reply,)).running() as server:
         entries = provider_entries(sdks, {"ANTHROPIC_API_KEY": "sk-of-the-test"}, {"anthropic": server.url})
-        model = Catalogue(entries=entries, default="anthropic/claude-opus-5-5").get("anthropic/claude-opus-5-5")
+        model = Catalogue(entries=entries, default="anthropic/claude-opus-5-5").get(
+            "anthropic/claude-opus-5-5"
+        )
         assert model is not None
         with pytest.raises(ModelError) as raised:
             async for _ in model.stream((prompt("x"),), (), "", ModelOptions()):

@@ -1,10 +1,10 @@
 """A provider that fails again and again is left alone for a while, by a clock of the test."""
 
 import pytest
-from vendor_models import completed, model_of, prompt, step
+from vendor_models import completed, model_of, step
 
 from fakes.vendors.script import VENDORS, Reply, Vendor
-from holdfast_daemon.models.base import ModelError, ModelOptions, RetryScheduled
+from holdfast_daemon.models.base import ModelError
 from holdfast_daemon.models.circuit import CIRCUITS_MAX, Circuit, CircuitPolicy, Circuits
 from holdfast_daemon.models.errors import RETRYABLE, Fault, ModelErrorKind
 from holdfast_daemon.models.retry import RetryPolicy
@@ -21,12 +21,16 @@ class _Clock:
         return self.now
 
 
+def _end(kind: ModelErrorKind | None) -> None:
+    if kind is not None:
+        raise Fault(kind)
+
+
 def _ask(circuit: Circuit, kind: ModelErrorKind | None = None) -> ModelErrorKind | None:
     """Ask once; give what came of it."""
     try:
         with circuit.request() as answered:
-            if kind is not None:
-                raise Fault(kind)
+            _end(kind)
             answered()
     except Fault as fault:
         return fault.kind
@@ -115,8 +119,7 @@ async def test_a_provider_that_fails_on_and_on_is_not_asked_any_more(vendor: Ven
     retries = RetryPolicy(tries_max=6, base_s=0.001, retry_after_s_max=1.0)
     async with model_of(vendor, Reply(status=500, body="{}"), retries=retries) as (model, server):
         with pytest.raises(ModelError) as raised:
-            async for event in model.stream((prompt("x"),), (), "", ModelOptions()):
-                assert isinstance(event, RetryScheduled)
+            await step(model)
         assert len(server.requests) == CircuitPolicy().failures_max
     info = raised.value.info
     assert (info.kind, info.retryable, info.provider) == ("circuit_open", True, f"fake-{vendor}")

@@ -1,6 +1,7 @@
-"""Joining what arrived together changes no block: each has the same text, in the same places among the others."""
+"""Joining what arrived together changes no block: the same text, in the same place among the others."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,9 @@ _INDEXES = st.integers(0, 2)
 _DELTAS = st.builds(
     BlockDelta, index=_INDEXES, text=st.text(min_size=1, max_size=3) | st.just("x" * (CHARS_MAX // 2))
 )
-_OTHERS = st.builds(BlockStarted, index=_INDEXES, kind=st.just("text")) | st.builds(BlockEnded, index=_INDEXES)
+_OTHERS = st.builds(BlockStarted, index=_INDEXES, kind=st.just("text")) | st.builds(
+    BlockEnded, index=_INDEXES
+)
 
 
 def _split(events: list[StepEvent]) -> list[StepEvent]:
@@ -34,7 +37,7 @@ def _split(events: list[StepEvent]) -> list[StepEvent]:
 def test_joined_deltas_say_the_same_in_the_same_order(events: list[StepEvent]) -> None:
     found = list(joined(events))
     assert _split(found) == _split(events)
-    for one, other in zip(found, found[1:], strict=False):
+    for one, other in pairwise(found):
         if isinstance(one, BlockDelta) and isinstance(other, BlockDelta) and one.index == other.index:
             assert len(one.text) + len(other.text) > CHARS_MAX
     assert all(len(event.text) <= CHARS_MAX for event in found if isinstance(event, BlockDelta))

@@ -33,7 +33,10 @@ BLOCKS = [
 async def test_a_paused_response_goes_back_as_it_came_and_the_rest_follows_in_the_same_step() -> None:
     async with model_of("messages", PAUSED, DONE) as (model, server):
         events = await step(model)
-    thinking, text = ["BlockStarted thinking", "BlockDelta", "BlockEnded"], ["BlockStarted text", "BlockDelta"]
+    thinking, text = (
+        ["BlockStarted thinking", "BlockDelta", "BlockEnded"],
+        ["BlockStarted text", "BlockDelta"],
+    )
     redacted = ["BlockStarted thinking", "BlockEnded"]
     ended = ["BlockEnded"]
     assert kinds(events) == [*thinking, *redacted, *text, *ended, *text, *ended, "StepCompleted"]

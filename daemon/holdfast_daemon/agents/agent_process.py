@@ -18,17 +18,19 @@ from holdfast_protocol.events import ErrorInfo
 IDLE_S: Final = 120.0
 """How long an agent may say nothing while nobody keeps it waiting; its own work counts, models do not."""
 
+MESSAGE_CHARACTERS_MAX: Final = 8 * 1024
+"""Of an error: it is shown whole in every client."""
+
 _MODULE: Final = "holdfast_daemon.agents.agent_worker"
 _LAST_WORDS_S: Final = 0.5
 _LAST_WORDS_BYTES: Final = 64 * 1024
-_MESSAGE_CHARACTERS_MAX: Final = 8 * 1024
 _PIECE_BYTES: Final = 256 * 1024  # Written at once, so that other tasks get their turns.
 _FROM_AGENT: Final = msgspec.json.Decoder(FromAgent)
 
 
 def agent_failure(kind: str, message: str) -> ModelError:
     """Give the error a run of an agent ends with."""
-    return ModelError(ErrorInfo(kind=kind, message=message[:_MESSAGE_CHARACTERS_MAX]))
+    return ModelError(ErrorInfo(kind=kind, message=message[:MESSAGE_CHARACTERS_MAX]))
 
 
 class AgentProcess:

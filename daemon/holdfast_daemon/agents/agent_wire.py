@@ -152,7 +152,7 @@ class Told(_Line, frozen=True, kw_only=True, tag="told"):
 
 
 class Reply(_Line, frozen=True, kw_only=True, tag="reply"):
-    """An answer. To `Next`: an event, an error, or neither at the end. To `CallTools`: how many there were."""
+    """An answer. To `Next`: an event, an error, or neither at the end. To `CallTools`: how many."""
 
     id: int
     event: WireEvent | None = None

@@ -129,9 +129,11 @@ def made(target: str, context: dict[str, Any]) -> Agent[Any]:
         raise BadAgent(f"the module {module_name} has no `{name}`")
     if not (isinstance(found, type) and issubclass(found, Agent)):
         raise BadAgent(f"`{name}` is no class that stands on `holdfast_daemon.agents.base.Agent`")
-    if inspect.isabstract(found):
-        raise BadAgent(f"`{name}` has no `run`")
     agent = cast("type[Agent[Any]]", found)
+    if inspect.isabstract(agent):
+        raise BadAgent(f"`{name}` has no `run`")
+    if inspect.iscoroutinefunction(agent.run):
+        raise BadAgent(f"`{name}.run` yields nothing")
     return agent(_context(agent, context))
 
 

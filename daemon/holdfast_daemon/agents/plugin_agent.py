@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 import msgspec
 
-from holdfast_daemon.agents.agent_process import IDLE_S, AgentProcess, agent_failure
+from holdfast_daemon.agents.agent_process import IDLE_S, MESSAGE_CHARACTERS_MAX, AgentProcess, agent_failure
 from holdfast_daemon.agents.agent_wire import (
     BadLine,
     Begin,
@@ -30,14 +30,24 @@ from holdfast_daemon.agents.base import Agent, RunContext, StepsExhausted
 from holdfast_daemon.agents.told import ToldConversation
 from holdfast_daemon.extensions.agent_classes import AgentClass
 from holdfast_daemon.extensions.child import ChildPlace
-from holdfast_daemon.models.base import ModelError, RetryScheduled, StepCompleted, StepEvent
-from holdfast_protocol.events import Cost, StopReason, Usage
+from holdfast_daemon.models.base import (
+    BlockEnded,
+    BlockStarted,
+    ModelError,
+    RetryScheduled,
+    StepCompleted,
+    StepEvent,
+)
+from holdfast_protocol.events import Cost, ErrorInfo, StopReason, Usage
 
 STREAMS_MAX: Final = 8
 """Responses of models under way at once, in one run."""
 
 EVENTS_PER_STEP_MAX: Final = 1_000_000
 """A model that writes a token at a time, for hours, gives no more."""
+
+NAME_MAX: Final = 256
+"""Characters of the name of a tool or a provider."""
 
 
 class PluginAgent(Agent[AgentClass]):
@@ -161,13 +171,16 @@ class _Run:
         if self._events > EVENTS_PER_STEP_MAX:
             raise self._nonsense(f"more than {EVENTS_PER_STEP_MAX} events in one step")
         match event:
-            case RetryScheduled():  # Counted with the step.
-                return msgspec.structs.replace(event, usage=None, cost=None)
+            case RetryScheduled():  # What it used is counted with the step.
+                return msgspec.structs.replace(event, error=_bounded(event.error), usage=None, cost=None)
             case StepCompleted():
                 self._events = 0
                 self._steps += 1
                 usage, cost = self._spent.take()
-                return msgspec.structs.replace(event, usage=usage, cost=cost)
+                detail = event.detail[:MESSAGE_CHARACTERS_MAX] if event.detail is not None else None
+                return msgspec.structs.replace(event, usage=usage, cost=cost, detail=detail)
+            case BlockStarted(tool=str(name)) | BlockEnded(provider=str(name)) if len(name) > NAME_MAX:
+                raise self._nonsense(f"a name of {len(name)} characters")
             case _:
                 return event
 
@@ -179,7 +192,7 @@ class _Run:
 
     def _check_end(self, line: Ended) -> None:
         if line.error is not None:
-            raise ModelError(line.error)
+            raise ModelError(_bounded(line.error))
         if line.bug is not None:
             raise agent_failure("agent_failed", f"{self._agent.name}: {line.bug}")
         if line.exhausted:
@@ -281,6 +294,19 @@ class Spent:
         usage, cost = self.take()
         if usage != Usage() or cost is not None:
             yield StepCompleted(stop_reason=stop_reason, usage=usage, cost=cost)
+
+
+def _bounded(error: ErrorInfo) -> ErrorInfo:
+    """Give an error as the process tells it, short enough for every client."""
+    return ErrorInfo(
+        kind=error.kind[:NAME_MAX],
+        message=error.message[:MESSAGE_CHARACTERS_MAX],
+        retryable=error.retryable,
+        retry_after_ms=error.retry_after_ms,
+        provider=error.provider[:NAME_MAX] if error.provider is not None else None,
+        status=error.status,
+        request_id=error.request_id[:NAME_MAX] if error.request_id is not None else None,
+    )
 
 
 def _sole(failures: BaseExceptionGroup[BaseException]) -> BaseException:

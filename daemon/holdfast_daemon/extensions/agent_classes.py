@@ -90,7 +90,7 @@ async def describe_agents(
 async def _described(entries: list[AgentEntry], folder: str, launcher: Launcher) -> list[_Described]:
     confinement = Confinement(readable=(folder, *own_places()))
     place = ChildPlace(cwd=folder, env=DESCRIBE_ENV, confinement=confinement, launcher=launcher)
-    agents = [{"target": entry.target, "context": entry.context} for entry in entries]
+    agents = [{"target": entry.target, "context": entry.context or {}} for entry in entries]
     with anyio.fail_after(DESCRIBE_TIMEOUT_S):
         async with WorkerPool(place, WorkerLimits(workers_max=1), _WORKER) as pool:
             answer = await pool.ask(folder, {"do": "describe", "agents": agents}, _ignore)

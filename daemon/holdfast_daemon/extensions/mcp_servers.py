@@ -11,6 +11,7 @@ import anyio
 
 from holdfast_daemon.extensions.child import ChildPlace
 from holdfast_daemon.extensions.extension_tool import ExtensionTool
+from holdfast_daemon.extensions.mcp_commands import McpCommand, commands_of_servers
 from holdfast_daemon.extensions.mcp_server import McpDeclaration, McpLimits, McpServer, McpServerInfo
 from holdfast_daemon.extensions.mcp_tools import tools_of
 from holdfast_daemon.extensions.mcp_values import Elicit
@@ -71,6 +72,10 @@ class McpServers:
         if self._tools is None:
             self._tools = tools_of(self._servers.values())
         return self._tools
+
+    def commands(self) -> tuple[McpCommand, ...]:
+        """Give the prompts there are now as slash commands."""
+        return commands_of_servers(self._servers.values())
 
     def infos(self) -> tuple[McpServerInfo, ...]:
         """Give the servers as people see them (`mcp/list`)."""

@@ -24,6 +24,7 @@ from holdfast_daemon.extensions.mcp_servers import McpServers
 from holdfast_daemon.extensions.mcp_values import Elicit
 from holdfast_daemon.extensions.plugins import LoadedPlugin
 from holdfast_daemon.extensions.skills import SkillTool
+from holdfast_daemon.extensions.slash_commands import SessionCommand
 from holdfast_daemon.extensions.worker_pool import WorkerLimits, WorkerPool
 
 TOOLS_MAX: Final = 256
@@ -119,6 +120,10 @@ class SessionExtensions:
         """Give the tools there are now, by name: those of plugins, then those of MCP servers."""
         tools = (*self._own, *self.mcp.tools())[:TOOLS_MAX]
         return {tool.name: tool for tool in tools}
+
+    def commands(self) -> tuple[SessionCommand, ...]:
+        """Give the slash commands of MCP servers there are now; all others are in `ProjectExtensions`."""
+        return self.mcp.commands()
 
     @property
     def agent_place(self) -> ChildPlace:

@@ -9,12 +9,18 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import msgspec
 
 from holdfast_daemon.extensions.loader import Plugin, Unreadable, read_text
-from holdfast_daemon.extensions.markdown_command import BODY_BYTES_MAX, MarkdownCommand, parse_markdown
+from holdfast_daemon.extensions.markdown_command import (
+    ARGUMENTS,
+    BODY_BYTES_MAX,
+    MarkdownCommand,
+    parse_markdown,
+)
+from holdfast_protocol.content import ContentBlock, TextBlock
 
 COMMANDS_MAX: Final = 256
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -22,8 +28,52 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 Source = Literal["user", "project", "plugin"]
 
 
+class CommandFailure(Exception):
+    """A command cannot be made a prompt of; the message says why."""
+
+
+class SessionCommand(Protocol):
+    """A command a person can type in a session, wherever it comes from.
+
+    Attributes:
+        name: what is typed behind the slash.
+        source: whose it is.
+        origin: a file, a plugin, or a server.
+        hint: what may stand behind the name.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - see above
+
+    @property
+    def description(self) -> str: ...  # noqa: D102 - see above
+
+    @property
+    def source(self) -> Literal["user", "project", "plugin", "mcp"]: ...  # noqa: D102 - see above
+
+    @property
+    def origin(self) -> str: ...  # noqa: D102 - see above
+
+    @property
+    def hint(self) -> str | None: ...  # noqa: D102 - see above
+
+    async def content(self, words: str) -> tuple[ContentBlock, ...]:
+        """Give the prompt it stands for.
+
+        Args:
+            words: what was typed behind the name.
+
+        Raises:
+            CommandFailure: there is none.
+        """
+        ...
+
+
 class SlashCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """A command a person can type. `origin` says where it comes from: a file or a plugin."""
+    """A command that is a text. `origin` says where it comes from: a file or a plugin.
+
+    Implements `SessionCommand`.
+    """
 
     command: MarkdownCommand
     source: Source
@@ -33,6 +83,20 @@ class SlashCommand(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """What is typed behind the slash."""
         return self.command.name
+
+    @property
+    def description(self) -> str:
+        """What it is for."""
+        return self.command.description
+
+    @property
+    def hint(self) -> str | None:
+        """What may stand behind the name."""
+        return "[words]" if ARGUMENTS in self.command.prompt else None
+
+    async def content(self, words: str) -> tuple[ContentBlock, ...]:
+        """See `SessionCommand.content`; never fails."""
+        return (TextBlock(text=self.command.expand(words)),)
 
 
 def commands_in(folder: Path, source: Source) -> tuple[SlashCommand, ...]:

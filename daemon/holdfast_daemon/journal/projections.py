@@ -17,8 +17,9 @@ from holdfast_protocol.view import RUN_STATUS_OF
 
 _encode: Final = msgspec.json.encode
 
-_STEP_TOKENS_MAX: Final = 2**40
-"""Of a class in one step. No model comes near it; a provider may say anything, and sums must fit 64 bits."""
+_TOKENS_MAX: Final = 2**40
+"""Of a class in one step, or of a run. No model comes near it; a provider may say anything, and columns and
+their sums must fit 64 bits."""
 
 
 def changes_of(event: events.Event, seq: int, at: int) -> tuple[Change, ...]:
@@ -111,7 +112,7 @@ def _run_ended(event: events.Terminal, seq: int, at: int) -> tuple[Change, ...]:
     if event.usage is not None:
         usage = event.usage
         input_tokens = usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h
-        values += [("input_tokens", input_tokens), ("output_tokens", usage.output)]
+        values += [("input_tokens", _tokens(input_tokens)), ("output_tokens", _tokens(usage.output))]
     if event.cost is not None:
         values.append(("cost", event.cost.amount))
     return (
@@ -203,7 +204,7 @@ def _period(at: int) -> int:
 
 
 def _tokens(said: int) -> int:
-    return max(0, min(said, _STEP_TOKENS_MAX))
+    return max(0, min(said, _TOKENS_MAX))
 
 
 _HANDLERS: Final[dict[type[Any], Callable[[Any, int, int], tuple[Change, ...]]]] = {

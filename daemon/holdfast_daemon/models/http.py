@@ -41,6 +41,23 @@ def make_client(kind: Callable[..., httpx2.AsyncClient]) -> httpx2.AsyncClient:
     )
 
 
+def make_plain_client(*, tls: bool) -> httpx2.AsyncClient:
+    """Make a client for one request that is no SDK's; it waits as long as it is let.
+
+    Args:
+        tls: it is for https; otherwise the authorities' certificates need not be read.
+    """
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    return httpx2.AsyncClient(
+        verify=tls,
+        trust_env=False,
+        follow_redirects=False,
+        headers={"accept-encoding": "identity"},
+        timeout=None,
+        event_hooks={"response": [_bound]},
+    )
+
+
 def timeouts() -> httpx2.Timeout:
     """Give the client's own time-outs: to connect. The others are `exchange`'s, which sees the stream."""
     return httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)

@@ -1,31 +1,30 @@
-"""Asks a provider which models it has: the one request that costs nothing. Imports an HTTP client: on first use.
+"""Asks a provider which models it has: the one request that costs nothing.
 
-All providers answer `GET …/models` in one form: `{"data": [{"id": …}, …]}`.
+All providers answer it in one form: `{"data": [{"id": …}, …]}`. The HTTP client is imported on first use.
 """
 
-import time
-from collections.abc import Mapping
-from typing import Any, Final
+import importlib
+from typing import Any, Final, Protocol, cast
 
-import anyio
 import anyio.to_thread
-import httpx2
 import msgspec
 
-from holdfast_daemon.models import http
-from holdfast_daemon.models.errors import Fault, refusal
-from holdfast_daemon.models.providers import MODEL_ID
+from holdfast_daemon.models.errors import Fault
+from holdfast_daemon.models.providers import ANTHROPIC, MODEL_ID
+from holdfast_daemon.models.wire import Provider
 
 BODY_BYTES_MAX: Final = 1024 * 1024
 MODELS_MAX: Final = 256
 """Of one provider; those behind are left out."""
+
+_ANTHROPIC_VERSION: Final = "2026-10-21"  # The one the SDK speaks.
 
 
 class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model a provider says it has.
 
     Attributes:
-        context_tokens: its window, where the server says it (vLLM, Moonshot, Anthropic).
+        context_tokens: its window, where the provider says it (vLLM, Moonshot, Anthropic).
     """
 
     id: str
@@ -46,46 +45,33 @@ class _List(msgspec.Struct):
 _LIST: Final = msgspec.json.Decoder(_List)
 
 
-async def list_models(url: str, headers: Mapping[str, str], timeout_s: float) -> tuple[ListedModel, ...]:
-    """Ask for the models, at most `MODELS_MAX`, in the server's order.
+class _HttpGet(Protocol):
+    async def get(self, url: str, headers: dict[str, str], *, timeout_s: float, bytes_max: int) -> bytes: ...
+
+
+async def list_models(provider: Provider, key: str | None, timeout_s: float) -> tuple[ListedModel, ...]:
+    """Ask for the models, at most `MODELS_MAX`, in the provider's order.
 
     Args:
-        url: of the list; asked once, redirects are not followed.
-        headers: with the key, where one is wanted.
-        timeout_s: for all of it.
+        provider: who is asked, once.
+        key: sent if there is one; can be sent (`keys.complaint`).
+        timeout_s: for the request, without the time an import takes.
 
     Raises:
         Fault: there was no answer, or it is no such list.
     """
-    try:
-        with anyio.fail_after(timeout_s):
-            return _listed(await _get(url, headers))
-    except TimeoutError:
-        fault = Fault("timeout")
-    except http.ERRORS as error:
-        fault = http.fault_of(error)
-    raise fault  # Out here, so that no context leads from it to a request with its key.
-
-
-async def _get(url: str, headers: Mapping[str, str]) -> bytes:
-    # In a thread: it reads the certificates of all authorities.
-    async with await anyio.to_thread.run_sync(http.make_plain_client) as client:
-        async with client.stream("GET", url, headers=headers) as response:
-            if not response.is_success:
-                body = await response.aread()  # Bounded: see `http`.
-                raise refusal(response.status_code, response.headers, body, time.time())
-            return await _bounded(response)
-
-
-async def _bounded(response: httpx2.Response) -> bytes:
-    pieces: list[bytes] = []
-    left = BODY_BYTES_MAX
-    async for piece in response.aiter_raw():
-        left -= len(piece)
-        if left < 0:
-            raise Fault("garbage")
-        pieces.append(piece)
-    return b"".join(pieces)
+    module = await anyio.to_thread.run_sync(importlib.import_module, "holdfast_daemon.models.http_get")
+    http_get = cast("_HttpGet", module)
+    headers = {"accept": "application/json"}
+    if key is not None:
+        headers["authorization"] = f"Bearer {key}"
+    path = "/models"
+    if provider.name == ANTHROPIC.name:
+        path = "/v1/models?limit=1000"
+        headers["anthropic-version"] = _ANTHROPIC_VERSION
+    return _listed(
+        await http_get.get(provider.base_url + path, headers, timeout_s=timeout_s, bytes_max=BODY_BYTES_MAX)
+    )
 
 
 def _listed(body: bytes) -> tuple[ListedModel, ...]:

@@ -20,6 +20,7 @@ from holdfast_daemon.models.base import (
 from holdfast_daemon.models.errors import Fault
 from holdfast_daemon.models.exchange import Exchange, Limits, exchange
 from holdfast_daemon.models.joined_deltas import joined
+from holdfast_daemon.models.keys import complaint
 from holdfast_daemon.models.pricing import price
 from holdfast_daemon.models.retry import RetryPolicy, with_retries
 from holdfast_daemon.models.sdk import Post, Sdks
@@ -147,10 +148,9 @@ class ProviderModel:
 
     def _post(self, body: bytes) -> Post:
         key = self._key()
-        if not key:
-            raise Fault("auth", f"{self._target.provider.key_variable} is not set.")
-        if not (key.isascii() and key.isprintable()) or " " in key:
-            raise Fault("auth", f"{self._target.provider.key_variable} has characters that no key has.")
+        wrong = complaint(self._target.provider.key_variable or "", key)
+        if wrong is not None:
+            raise Fault("auth", wrong)
         return Post(
             base_url=self._target.provider.base_url,
             path=self._wire.path,

@@ -1,7 +1,8 @@
 """Ids of tool calls as a vendor wants them. Pure.
 
 The vendor's own id comes back to it verbatim; a call another model made gets one made of ours, within what
-every vendor takes: letters, digits, `_` and `-`, at most 64.
+every vendor takes: letters, digits, `_` and `-`, at most 64. So does a call whose id the vendor gave to an
+earlier one, as small servers do: in one request an id means one call.
 """
 
 import hashlib
@@ -25,12 +26,15 @@ class ToolCallIds:
     def __init__(self, provider: str) -> None:
         self._provider = provider
         self._ids: dict[str, str] = {}
+        self._used: set[str] = set()
 
     def of_call(self, call: ToolCallPart) -> str:
         """Give the id of a call, and note it."""
         own = kept_id(call.opaque) if call.provider == self._provider else None
-        self._ids[call.tool_call_id] = own or fit(call.tool_call_id)
-        return self._ids[call.tool_call_id]
+        found = own if own is not None and own not in self._used else fit(call.tool_call_id)
+        self._used.add(found)
+        self._ids[call.tool_call_id] = found
+        return found
 
     def of_result(self, tool_call_id: str) -> str:
         """Give the id the call of a result went by."""

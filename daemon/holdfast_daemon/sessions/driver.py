@@ -18,10 +18,12 @@ import msgspec
 from holdfast_daemon.agents.base import Agent, StepsExhausted
 from holdfast_daemon.models.base import Message, Model, ModelError, ModelOptions, ToolSpec
 from holdfast_daemon.sessions.budgets import GO_ON, Allowance, Spent, budget_request, budget_request_id
+from holdfast_daemon.sessions.compaction import Compaction
 from holdfast_daemon.sessions.consent import Consent, Unattended
 from holdfast_daemon.sessions.history import History
 from holdfast_daemon.sessions.model_output import Call, ModelOutput
 from holdfast_daemon.sessions.plans import plan_request
+from holdfast_daemon.sessions.run_hooks import RunHooks
 from holdfast_daemon.sessions.run_log import RunLog
 from holdfast_daemon.sessions.run_setup import RunSetup
 from holdfast_daemon.sessions.session_tools import SessionTools
@@ -60,7 +62,10 @@ class Driver:
         agent: drives it.
         model: answers it.
         options: what the session asks of the model.
+        prompt_id: of the prompt the run carries.
         setup: what comes before the agent.
+        hooks: see its prompt and its end.
+        compaction: keeps the conversation within the model's window.
         tools: what the model may call.
         cwd: the session's directory.
         steps_max: after so many steps the run ends with `max_steps`.
@@ -77,7 +82,10 @@ class Driver:
         agent: Agent[Any],
         model: Model,
         options: ModelOptions,
+        prompt_id: str,
         setup: RunSetup,
+        hooks: RunHooks,
+        compaction: Compaction,
         tools: SessionTools,
         cwd: str,
         steps_max: int,
@@ -92,7 +100,10 @@ class Driver:
         self.options = options
         self.cwd = cwd
         self.steps_max = steps_max
+        self._prompt_id = prompt_id
         self._setup = setup
+        self._hooks = hooks
+        self._compaction = compaction
         self._tools = tools
         self._log = log
         self._agent = agent
@@ -142,6 +153,7 @@ class Driver:
         if calls:
             await self._calls.run(calls, resumed=self.resumed)
         if calls or self.resumed:
+            await self._keep_to_window(between_steps=True)
             await self._keep_to_budget()
             await self._consent.deliver_steers(self.run_id, self._output.step + 1)
         return len(calls)
@@ -185,7 +197,9 @@ class Driver:
 
     async def _terminal_event(self, load_history: Callable[[], Awaitable[History]]) -> events.Event:
         with self._scope:
-            return await self._run(load_history)
+            terminal = await self._run(load_history)
+            await self._hooks.completed(terminal)
+            return terminal
         if self._stop is not None and self._stop[0] is Stop.CANCEL:
             return events.RunCancelled(
                 run_id=self.run_id,
@@ -204,9 +218,7 @@ class Driver:
 
     async def _run(self, load_history: Callable[[], Awaitable[History]]) -> events.Event:
         try:
-            self._history = await load_history()
-            self._take_up(self._history)
-            await self._setup.ready(self._history, resumed=self.resumed)
+            await self._prepare(await load_history())
             plan_asked = self.resumed and await self._consent.asked_before(self._plan_request_id)
             while True:
                 if not plan_asked:
@@ -233,6 +245,14 @@ class Driver:
             return self._failed(ErrorInfo(kind="internal_error", message=message))
         return self._completed(self._output.stop_reason)
 
+    async def _prepare(self, history: History) -> None:
+        self._history = history
+        self._take_up(history)
+        await self._setup.ready(history, resumed=self.resumed)
+        if not self.resumed:
+            await self._hooks.prompted(history, self._prompt_id)
+            await self._keep_to_window(between_steps=False)
+
     async def _run_agent(self) -> None:
         async with aclosing(self._agent.run(self)) as stream:
             async for event in stream:
@@ -245,6 +265,18 @@ class Driver:
         step = self._resumed.step
         calls = [Call(part.tool_call_id, part.tool, part.input_json, step) for part in history.unanswered()]
         self._output.resume(step, calls, self._resumed.usage, self._resumed.cost)
+
+    # The model's window ---------------------------------------------------------------------------------
+
+    async def _keep_to_window(self, *, between_steps: bool) -> None:
+        """Sum the conversation up if it nears the model's window: all of it, or what came before the run."""
+        history = self._history
+        assert history is not None
+        if not self._compaction.due(history):
+            return
+        upto = history.position if between_steps else history.run_seq - 1
+        usage, cost = await self._compaction.compact(history, self._output.step, upto=upto)
+        self._output.add(usage, cost)
 
     # Budget --------------------------------------------------------------------------------------------
 

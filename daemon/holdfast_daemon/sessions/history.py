@@ -17,6 +17,11 @@ from holdfast_daemon.models.base import (
 from holdfast_protocol import events
 from holdfast_protocol.content import ContentBlock, TextBlock
 
+SUMMED_UP: Final = "What came before, summed up by you because your window was nearly full:"
+
+_CHARACTERS_A_TOKEN: Final = 4
+"""About; what was added since the last step is only estimated."""
+
 CONTINUE: Final = "The last run was interrupted. Go on where it stopped."
 
 
@@ -33,11 +38,20 @@ _NO_RESULT: Final = _Result((TextBlock(text="The call has no result."),), is_err
 class _Response:
     """One model response, as its blocks end."""
 
-    __slots__ = ("message_id", "parts")
+    __slots__ = ("message_id", "parts", "seq")
 
-    def __init__(self, message_id: str) -> None:
+    def __init__(self, message_id: str, seq: int) -> None:
         self.message_id = message_id
+        self.seq = seq
         self.parts: list[TextPart | ThinkingPart | ToolCallPart] = []
+
+
+class _Told(NamedTuple):
+    """What a user said, and where it entered the conversation."""
+
+    message: UserMessage
+    seq: int
+    prompt_id: str | None = None
 
 
 class History:
@@ -46,26 +60,39 @@ class History:
     Attributes:
         position: the last seq folded in.
         instruction_files: what the project tells agents, as the log has it.
+        tokens: how much of a model's window the conversation takes, as far as is known.
+        run_seq: where the last run started.
     """
 
     def __init__(self) -> None:
         self.position = 0
         self.instruction_files: tuple[events.Instructions, ...] = ()
-        self._entries: list[UserMessage | _Response] = []
+        self.tokens = 0
+        self.run_seq = 0
+        self._entries: list[_Told | _Response] = []
         self._prompts: dict[str, tuple[ContentBlock, ...]] = {}  # Received, not yet carried by a run.
         self._results: dict[str, _Result] = {}
 
     def apply(self, event: events.Event | events.UnknownEvent) -> None:
         """Fold one event in; events come in order, deltas may be left out."""
         self.position = event.seq
-        if isinstance(event, (events.SessionStarted, events.SessionUpdated)):
-            self._instruct(event)
-            return
+        match event:
+            case events.SessionStarted() | events.SessionUpdated():
+                self._instruct(event)
+            case events.UsageUpdated():
+                self._used(event)
+            case events.Compacted():
+                self._compacted(event)
+            case _:
+                self._take(event)
+
+    def _take(self, event: events.Event | events.UnknownEvent) -> None:
+        """Fold in what is part of the conversation."""
         match event:
             case events.PromptReceived():
                 self._prompts[event.prompt_id] = event.content
             case events.PromptUpdated(content=content) if content is not None:
-                self._prompts[event.prompt_id] = content
+                self._changed(event.prompt_id, content)
             case events.PromptRemoved():
                 self._prompts.pop(event.prompt_id, None)
             case events.RunStarted():
@@ -92,12 +119,34 @@ class History:
             f"From {file.path}:\n\n{file.text}" for file in self.instruction_files if file.text
         )
 
-    def messages(self) -> tuple[Message, ...]:
-        """Give the conversation: each response with calls is followed by all their results, in its order."""
+    def _used(self, event: events.UsageUpdated) -> None:
+        usage = event.usage
+        cached = usage.cache_read + usage.cache_write_5m + usage.cache_write_1h
+        self.tokens = usage.input + cached + usage.output
+
+    def _compacted(self, event: events.Compacted) -> None:
+        """Let a summary take the place of what came before."""
+        kept = [entry for entry in self._entries if entry.seq > event.upto]
+        for entry in self._entries[: len(self._entries) - len(kept)]:
+            for part in entry.parts if isinstance(entry, _Response) else ():
+                if isinstance(part, ToolCallPart):
+                    self._results.pop(part.tool_call_id, None)
+        summary = UserMessage(content=(TextBlock(text=f"{SUMMED_UP}\n\n{event.summary}"),))
+        self._entries = [_Told(summary, event.upto), *kept]
+        self.tokens = len(event.summary) // _CHARACTERS_A_TOKEN
+
+    def messages(self, *, upto: int | None = None) -> tuple[Message, ...]:
+        """Give the conversation: each response with calls is followed by all their results, in its order.
+
+        Args:
+            upto: without what began behind this event.
+        """
         messages: list[Message] = []
         for entry in self._entries:
-            if isinstance(entry, UserMessage):
-                messages.append(entry)
+            if upto is not None and entry.seq > upto:
+                break
+            if isinstance(entry, _Told):
+                messages.append(entry.message)
                 continue
             messages.append(AssistantMessage(parts=tuple(entry.parts)))
             calls = [part for part in entry.parts if isinstance(part, ToolCallPart)]
@@ -106,17 +155,32 @@ class History:
         return tuple(messages)
 
     def _run_started(self, event: events.RunStarted) -> None:
+        self.run_seq = event.seq
         content = self._prompts.pop(event.prompt_id, None)
         if content is None and event.continues is not None and isinstance(self._last(), _Response):
             content = (TextBlock(text=CONTINUE),)
-        if content is not None:
-            self._entries.append(UserMessage(content=content))
+        self._tell(content, event.prompt_id)
 
     def _delivered(self, prompt_id: str) -> None:
         """A steering prompt entered the run."""
-        content = self._prompts.pop(prompt_id, None)
+        self._tell(self._prompts.pop(prompt_id, None), prompt_id)
+
+    def _tell(self, content: tuple[ContentBlock, ...] | None, prompt_id: str) -> None:
         if content is not None:
-            self._entries.append(UserMessage(content=content))
+            self._entries.append(_Told(UserMessage(content=content), self.position, prompt_id))
+
+    def _changed(self, prompt_id: str, content: tuple[ContentBlock, ...]) -> None:
+        """A waiting prompt was changed by people, or that of a run that begins by a hook."""
+        last = self._last()
+        if isinstance(last, _Told) and last.prompt_id == prompt_id:
+            self._entries[-1] = last._replace(message=UserMessage(content=content))
+        else:
+            self._prompts[prompt_id] = content
+
+    def prompt_of_run(self) -> tuple[ContentBlock, ...] | None:
+        """Give what the run that just started was asked; None if it only goes on."""
+        last = self._last()
+        return last.message.content if isinstance(last, _Told) and last.seq == self.run_seq else None
 
     def last_text(self) -> str:
         """Give the texts of the last response."""
@@ -140,11 +204,14 @@ class History:
             return
         last = self._last()
         if not isinstance(last, _Response) or last.message_id != event.message_id:
-            last = _Response(event.message_id)
+            last = _Response(event.message_id, event.seq)
             self._entries.append(last)
         last.parts.append(part)
 
     def _result(self, tool_call_id: str, content: tuple[ContentBlock, ...], *, is_error: bool) -> None:
+        self.tokens += sum(len(block.text) for block in content if isinstance(block, TextBlock)) // (
+            _CHARACTERS_A_TOKEN
+        )
         self._results[tool_call_id] = _Result(content, is_error)
 
     def _result_of(self, call: ToolCallPart) -> ToolResultPart:
@@ -156,7 +223,7 @@ class History:
             is_error=result.is_error,
         )
 
-    def _last(self) -> UserMessage | _Response | None:
+    def _last(self) -> _Told | _Response | None:
         return self._entries[-1] if self._entries else None
 
 

@@ -117,6 +117,13 @@ class ModelOutput:
         self.usage = usage
         self.cost = cost
 
+    def add(self, usage: Usage, cost: Cost | None) -> None:
+        """Count what the run used."""
+        self.usage += usage
+        if cost is not None:
+            spent = self.cost.amount if self.cost else 0.0
+            self.cost = Cost(amount=spent + cost.amount, currency=cost.currency)
+
     def closing_events(self) -> tuple[events.Event, ...]:
         """Give the partial ends of the blocks that are open."""
         ends = tuple(self._end_event(block, partial=True) for block in self._open.values())
@@ -197,10 +204,7 @@ class ModelOutput:
             raise _protocol_error("The model ended a step with open blocks.")
         self._in_step = False
         self.stop_reason = event.stop_reason
-        self.usage += event.usage
-        if event.cost is not None:
-            spent = self.cost.amount if self.cost else 0.0
-            self.cost = Cost(amount=spent + event.cost.amount, currency=event.cost.currency)
+        self.add(event.usage, event.cost)
         run_id = self._log.run_id
         await self._log.commit(
             events.MessageCompleted(
@@ -209,6 +213,7 @@ class ModelOutput:
                 step=self.step,
                 usage=event.usage,
                 stop_reason=event.stop_reason,
+                detail=event.detail,
             ),
             events.UsageUpdated(
                 run_id=run_id, model=self._model, step=self.step, usage=event.usage, cost=event.cost

@@ -15,12 +15,14 @@ from holdfast_daemon.journal.journal import Journal, SessionLog
 from holdfast_daemon.journal.redactor import Redactor
 from holdfast_daemon.models.base import ModelOptions
 from holdfast_daemon.models.catalogue import Catalogue
+from holdfast_daemon.sessions.compaction import Compaction
 from holdfast_daemon.sessions.consent import Consent
 from holdfast_daemon.sessions.delegation import Children, Delegation
 from holdfast_daemon.sessions.driver import Driver, ResumedRun
 from holdfast_daemon.sessions.extension_slot import ExtensionSlot
 from holdfast_daemon.sessions.extensions import Extensions
 from holdfast_daemon.sessions.model_output import ModelOutput
+from holdfast_daemon.sessions.run_hooks import RunHooks
 from holdfast_daemon.sessions.run_log import RunLog
 from holdfast_daemon.sessions.run_setup import RunSetup
 from holdfast_daemon.sessions.session_tools import SessionTools
@@ -162,7 +164,8 @@ class RunFactory:
             env=env,
             sandboxed=self._launcher.confines,
         )
-        hooks = ToolHooks(run_log, slot.hooks(self._hooks), consent, workspace)
+        slot_hooks = slot.hooks(self._hooks)
+        hooks = ToolHooks(run_log, slot_hooks, consent, workspace)
         admission = ToolAdmission(run_log.run_id, tools, hooks, consent, workspace)
         assert self.children is not None
         stored_env = msgspec.json.encode(env).decode()
@@ -175,7 +178,10 @@ class RunFactory:
             self.agents[started.agent],
             model,
             ModelOptions(thinking=settings.thinking, cache_key=_cache_key(log.session_id)),
+            started.prompt_id,
             RunSetup(run_log, self.extensions, slot, consent, settings.cwd),
+            RunHooks(log.session_id, run_log, slot_hooks),
+            Compaction(run_log, model, self._limits.compact_at_percent),
             tools,
             settings.cwd,
             self._limits.steps_per_run_max,

@@ -73,3 +73,4 @@ class MessageCompleted(EventBase, frozen=True, kw_only=True, tag="message_comple
     step: int
     usage: Usage
     stop_reason: StopReason
+    detail: str | None = None

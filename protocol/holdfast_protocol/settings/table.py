@@ -529,6 +529,14 @@ DAEMON_KEYS: Final = (
         variable="HOLDFAST_SESSIONS_REQUEST_EXPIRY_S",
     ),
     Key(
+        name="sessions.compact_at_percent",
+        kind="integer",
+        default=80,
+        minimum=10,
+        maximum=95,
+        variable="HOLDFAST_SESSIONS_COMPACT_AT_PERCENT",
+    ),
+    Key(
         name="execution.timeout_s",
         kind="number",
         default=120.0,
