@@ -23,7 +23,7 @@ from rich.text import Text
 ROOT = Path(__file__).parents[1]
 SCREENS = ROOT / "docs" / "screens"
 
-sys.path.insert(0, str(ROOT / "tests" / "terminal"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "terminal")]
 
 from tmux_world import People, Terminal  # noqa: E402 - it stands beside the tests that drive terminals
 

@@ -1,9 +1,13 @@
 """What tests of several folders share: where a daemon under test lives, and in which library it runs.
 
+No test sees the keys, plugins and commands of whoever runs it.
+
 This file's place puts `tests/` on the path, so that `fakes` and `conversations` can be imported.
 """
 
 import inspect
+import os
+import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +25,16 @@ def home() -> Iterator[Home]:
     """A daemon's directories below one short path, removed afterwards."""
     with temporary_home() as made:
         yield made
+
+
+@pytest.fixture(autouse=True, scope="session")
+def apart_from_the_machine() -> Iterator[None]:
+    """Keep keys of providers and a person's own plugins and commands out of daemons in the test's process."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="hf") as empty:
+        for name in [name for name in os.environ if name.endswith("_API_KEY")]:
+            patch.delenv(name)
+        patch.setenv("XDG_CONFIG_HOME", empty)
+        yield
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import sys
 import textwrap
 from pathlib import Path
@@ -15,8 +16,16 @@ from scripted import ScriptedModel, block, call, done, say
 from holdfast_daemon.agents import plugin_agent
 from holdfast_daemon.agents.base import StepsExhausted
 from holdfast_daemon.agents.plugin_agent import PluginAgent
+from holdfast_daemon.config import SandboxSettings
+from holdfast_daemon.execution.launcher import Launcher
+from holdfast_daemon.execution.mount_points import MountPoints
+from holdfast_daemon.execution.sandbox import detect_sandbox
 from holdfast_daemon.extensions.agent_classes import AgentClass
 from holdfast_daemon.extensions.child import ChildPlace
+from holdfast_daemon.extensions.loader import Plugin
+from holdfast_daemon.extensions.manifest import Manifest
+from holdfast_daemon.extensions.plugins import LoadedPlugin
+from holdfast_daemon.extensions.session_extensions import SessionExtensions, SessionPlace
 from holdfast_daemon.models.base import (
     AssistantMessage,
     BlockDelta,
@@ -38,6 +47,8 @@ from holdfast_protocol.events import Cost, ErrorInfo, Usage
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in procfs")
 
 ENV = {"PATH": os.environ["PATH"], "SEEN": "yes"}
+
+EMPTY = Manifest(name="sample", version="1")
 
 HEAD = """
 import asyncio, os, signal, subprocess, sys, time
@@ -632,3 +643,60 @@ async def test_a_process_that_cannot_start_is_a_failure_of_its_run(tmp_path):
     agent = agent_of(tmp_path, CHAT)
     agent._place = msgspec.structs.replace(agent._place, cwd=str(tmp_path / "gone"))
     assert (await failure_of(agent, Session(Asked()))).kind == "agent_failed"
+
+
+# The sandbox -------------------------------------------------------------------------------------------
+
+TRIES = """
+        import pathlib, socket
+        def tried(what):
+            try:
+                return str(what())
+            except Exception as error:
+                return type(error).__name__
+        said = {
+            "reads": tried(lambda: pathlib.Path("file").read_text()),
+            "changes": tried(lambda: pathlib.Path("file").write_text("x")),
+            "adds": tried(lambda: pathlib.Path("new").touch()),
+            "changes the plugin": tried(lambda: pathlib.Path(__file__).write_text("x")),
+            "looks": tried(lambda: pathlib.Path(HIDDEN).read_text()),
+            "calls": tried(lambda: socket.create_connection(("127.0.0.1", PORT), 1)),
+            "daemons": tried(lambda: pathlib.Path(f"/proc/{DAEMON}").exists()),
+        }
+        for event in step(msgspec.json.encode(said).decode()):
+            yield event
+"""
+
+
+async def test_its_process_reads_the_sessions_directories_and_reaches_nothing_else(tmp_path):
+    found = detect_sandbox(SandboxSettings(), MountPoints(tmp_path / "mounts"), Path.home(), os.environ)
+    if not found.confines:
+        pytest.skip(found.info.detail or "no sandbox here")
+    work, hidden = tmp_path / "work", tmp_path / "hidden"
+    work.mkdir()
+    hidden.mkdir()
+    (work / "file").write_text("text")
+    (hidden / "token").write_text("secret")
+    listening = socket.create_server(("127.0.0.1", 0))
+    with contextlib.closing(listening):
+        names = {"HIDDEN": str(hidden / "token"), "PORT": listening.getsockname()[1], "DAEMON": os.getpid()}
+        head = "".join(f"{name} = {value!r}\n" for name, value in names.items())
+        agent = agent_of(tmp_path, f"# \n{head}{HEAD}{TRIES}")
+        plugin = Plugin(name="sample", scope="user", folder=agent.context.folder, manifest=EMPTY)
+        extensions = SessionExtensions(
+            SessionPlace(cwd=str(work), roots=(str(work),), env=ENV, hidden=(str(hidden),)),
+            [LoadedPlugin(plugin=plugin, skills=(), problems=())],
+            launcher=Launcher(found),
+        )
+        agent = PluginAgent(agent.context, extensions.agent_place, name="sample:one")
+        (said,) = texts(await drive(agent, Session(Asked())))
+    assert msgspec.json.decode(said) == {
+        "reads": "text",
+        "changes": "OSError",
+        "adds": "OSError",
+        "changes the plugin": "OSError",
+        "looks": "FileNotFoundError",
+        "calls": "ConnectionRefusedError",
+        "daemons": "False",
+    }
+    assert (work / "file").read_text() == "text"

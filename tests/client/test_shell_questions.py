@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from shell_world import Home, Peer, ScriptedDaemon
 
+from fakes.unconfined import without_sandbox
+
 TWO_QUESTIONS = """\
 script:
   - call:
@@ -131,6 +133,7 @@ def test_session_scope_answers_the_next_one_of_its_kind_too(home: Home) -> None:
 
 
 def test_a_command_without_a_sandbox_cannot_be_allowed_for_good(home: Home) -> None:
+    without_sandbox(home.path)
     session_id = ask(home, "run ls")
     refused = home.run("approve", session_id, "--always")
 
@@ -199,6 +202,7 @@ def test_a_run_that_needs_an_answer_names_the_command_that_gives_it(home: Home) 
 def test_the_flag_that_would_have_allowed_it_is_named_and_does(
     home: Home, prompt: str, flag: str | None
 ) -> None:
+    without_sandbox(home.path)
     asked = home.run("run", prompt)
 
     if flag is None:
@@ -343,6 +347,7 @@ def test_two_questions_are_answered_one_after_the_other(home: Home) -> None:
 
 
 def test_what_is_no_answer_is_asked_again_and_the_end_of_input_leaves(home: Home) -> None:
+    without_sandbox(home.path)
     person = Person(home, "run", "run ls")
     person.see("run ls: y allow once, s allow in this session, n deny")
     person.type("perhaps\n")

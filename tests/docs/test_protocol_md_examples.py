@@ -12,6 +12,8 @@ from anyio.streams.stapled import StapledByteStream
 from protocol_examples import PROTOCOL_MD, Block, blocks, match, steps
 from protocol_runner import HEADERS, LINES, WAIT_S, Conversation, Wire, prepare, running_daemon
 
+from fakes.unconfined import FLAGS
+
 BLOCKS = blocks(PROTOCOL_MD.read_text(encoding="utf-8"))
 
 STARTS = ("connection", "initialized", "session", "completed", "running", "failed")
@@ -77,7 +79,7 @@ async def test_an_example_is_what_happens(block, framing, home, cwd):
 @_each(OVER_STDIO)
 async def test_an_example_of_embedding_is_what_happens_over_pipes(block, framing, home, cwd):
     holdfastd = str(Path(sys.executable).with_name("holdfastd"))
-    command = [holdfastd, "--stdio", "--state", str(home.state)]
+    command = [holdfastd, "--stdio", "--state", str(home.state), *FLAGS]
     async with await anyio.open_process(command, stderr=None) as process:
         assert process.stdin is not None
         assert process.stdout is not None

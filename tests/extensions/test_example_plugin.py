@@ -150,7 +150,7 @@ class Model:
     def __init__(self):
         self.asked = []
 
-    async def stream(self, messages, tools, system, options):
+    async def stream(self, messages, tools, system, _options):
         self.asked.append((messages, [tool.name for tool in tools], system))
         yield BlockStarted(index=0, kind="text")
         yield BlockDelta(index=0, text="over")

@@ -1,7 +1,8 @@
 """Real daemons for tests: one inside the test's own loop, and one as a process that can be killed.
 
 Both work on a `Home` and can be started again on it, so that a test sees what a restart keeps. Both can be
-sidecars, which also speak on a pair of pipes.
+sidecars, which also speak on a pair of pipes. What the machine has (a sandbox, keys, model servers) changes
+neither: commands are not confined and the default model is the offline one.
 """
 
 import json
@@ -19,7 +20,8 @@ from anyio.abc import TaskGroup
 from fakes.home import Home
 from fakes.links import Link, pipes
 from holdfast_daemon.app import App
-from holdfast_daemon.config import Config
+from holdfast_daemon.config import Config, SandboxSettings
+from holdfast_daemon.models.offline import NAME as OFFLINE
 from holdfast_protocol.discovery import Record
 
 START_S_MAX = 20.0
@@ -75,6 +77,8 @@ class InProcessDaemon:
             tcp=0,
             ws=0,
             stdio=stdio,
+            default_model=OFFLINE,
+            sandbox=SandboxSettings(mode="off"),
         )
         self._tasks = tasks
         self._app: App | None = None
@@ -222,6 +226,8 @@ class ProcessDaemon:
             *("--ready-fd", str(ready_end)),
             "--tcp",
             "--ws",
+            *("--set", "sandbox.mode=off"),
+            *("--set", f"daemon.default_model={OFFLINE}"),
             *flags,
         ]
 

@@ -24,8 +24,9 @@ from fakes.daemons import Home
 from fakes.framings import FRAMINGS
 from fakes.links import connect_tcp, connect_unix
 from fakes.raw_client import StreamChannel
+from fakes.unconfined import FLAGS
 from holdfast_daemon.app import App
-from holdfast_daemon.config import Config, HookSpec
+from holdfast_daemon.config import Config, HookSpec, SandboxSettings
 from holdfast_protocol.discovery import Record
 
 WAIT_S = 30.0
@@ -127,6 +128,7 @@ def _no_bug_reported() -> Iterator[None]:
 def settings_of(home: Home, **settings: Any) -> Config:
     """Give a daemon's settings."""
     config: dict[str, Any] = {"state_dir": str(home.state), "runtime_dir": str(home.runtime), "tcp": 0}
+    config["sandbox"] = SandboxSettings(mode="off")  # What is asked does not depend on this machine.
     return Config(**(config | settings))
 
 
@@ -240,6 +242,7 @@ class Killable(Place):
                 *(str(Path(sys.executable).with_name("holdfastd")), "--ready-fd", str(ready_end), "--tcp"),
                 *("--state", str(self._home.state), "--runtime", str(self._home.runtime)),
                 *hooks,
+                *FLAGS,
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -1,13 +1,19 @@
 """A response of Anthropic's that pauses (`pause_turn`) is sent back as it came, and goes on."""
 
 import json
+from typing import Any
 
 import pytest
-from vendor_models import assistant, completed, kinds, model_of, step
+from hypothesis import given
+from hypothesis import strategies as st
+from vendor_models import WIRES, assistant, completed, kinds, model_of, step
 
 from fakes.vendors.script import Call, Cut, Redacted, Reply, Say, Search, Think
 from holdfast_daemon.models.anthropic_request import continued
 from holdfast_daemon.models.base import ModelError, TextPart
+from holdfast_daemon.models.errors import Fault
+from holdfast_daemon.models.sse import SseEvent
+from holdfast_daemon.models.wire import Provider, Target
 from holdfast_protocol.events import Usage
 
 USED = {"input": 10, "output": 5}
@@ -92,3 +98,43 @@ def test_the_body_of_a_request_that_goes_on_begins_as_the_one_before() -> None:
     following = continued(body, [{"type": "text", "text": "x"}])
     assert following.startswith(body[:-2])
     assert json.loads(following)["messages"][1]["role"] == "assistant"
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+_NAMES = st.sampled_from(
+    ("text", "thinking", "data", "input", "citations", "content", "partial_json", "citation")
+)
+_TYPES = st.sampled_from(
+    ("text", "tool_use", "thinking", "server_tool_use", "text_delta", "input_json_delta", "citations_delta")
+)
+_OBJECTS = st.builds(
+    lambda kind, members: {**members, "type": kind},
+    _TYPES,
+    st.dictionaries(_NAMES, _JSON | st.text(), max_size=3),
+)
+
+
+@given(blocks=st.lists(st.tuples(_OBJECTS, st.lists(_OBJECTS, max_size=3)), max_size=4))
+def test_whatever_was_sent_goes_back_as_json_or_not_at_all(
+    blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]],
+) -> None:
+    reader = WIRES["messages"].reader(Target(provider=Provider(name="p", base_url="https://p"), id="m"))
+    stream: list[dict[str, Any]] = [{"type": "message_start", "message": {}}]
+    for index, (block, deltas) in enumerate(blocks):
+        stream.append({"type": "content_block_start", "index": index, "content_block": block})
+        stream += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        stream.append({"type": "content_block_stop", "index": index})
+    try:
+        for data in stream:
+            list(reader.feed(SseEvent(b"", json.dumps(data).encode())))
+    except Fault:
+        return
+    following = reader.continued(b'{"messages":[{"role":"user","content":[]}]}')
+    assert (following is None) <= (not blocks or any("citations" in block for block, _ in blocks))
+    if following is not None:
+        [_, answer] = json.loads(following)["messages"]
+        assert [block["type"] for block in answer["content"]] == [block["type"] for block, _ in blocks]

@@ -9,7 +9,19 @@ import msgspec
 import pytest
 
 from holdfast_daemon import config
+from holdfast_daemon.extensions import (
+    instructions,
+    loader,
+    manifest,
+    markdown_command,
+    mcp_connection,
+    plugins,
+    session_extensions,
+    slash_commands,
+)
+from holdfast_daemon.extensions.mcp_server import McpLimits
 from holdfast_daemon.methods.connection import limits_of
+from holdfast_daemon.sessions import delegation, extension_slot, request_mutations, run_setup
 from holdfast_protocol import connection, framing, jsonrpc, view
 from holdfast_protocol.capabilities import Limits
 from holdfast_protocol.methods.subscribe import READ_EVENTS_MAX
@@ -21,6 +33,8 @@ GROUPS: dict[str, type[msgspec.Struct]] = {
     "hub": config.HubLimits,
     "sessions": config.SessionLimits,
     "execution": config.ExecutionLimits,
+    "sandbox": config.SandboxSettings,
+    "fetch": config.FetchSettings,
 }
 
 # Limits of the wire: constants, because both sides of a connection hold to them.
@@ -35,6 +49,29 @@ PROTOCOL: dict[str, int] = {
     "snapshot_bytes_max": view.SNAPSHOT_BYTES_MAX,
     "read_events_max": READ_EVENTS_MAX,
     "usage_models_max": USAGE_MODELS_MAX,
+}
+
+# Constants of the daemon: nobody has wanted another value.
+EXTENDING: dict[str, float] = {
+    "delegation_depth_max": delegation.DEPTH_MAX,
+    "children_max": delegation.CHILDREN_MAX,
+    "values_bytes_max": request_mutations.VALUES_BYTES_MAX,
+    "settle_s": extension_slot.SETTLE_S,
+    "problems_max": run_setup.PROBLEMS_MAX,
+    "plugins_max": loader.PLUGINS_MAX,
+    "projects_max": plugins.PROJECTS_MAX,
+    "tools_max": session_extensions.TOOLS_MAX,
+    "commands_max": slash_commands.COMMANDS_MAX,
+    "command_bytes_max": markdown_command.BODY_BYTES_MAX,
+    "instructions_bytes_max": instructions.INSTRUCTIONS_BYTES_MAX,
+    "instructions_total_bytes": instructions.INSTRUCTIONS_TOTAL_BYTES,
+    "manifest_bytes_max": manifest.MANIFEST_BYTES_MAX,
+    "mcp_items_max": mcp_connection.ITEMS_MAX,
+    "mcp_connect_timeout_s": McpLimits().connect_timeout_s,
+    "mcp_call_timeout_s": McpLimits().call_timeout_s,
+    "mcp_wait_s": McpLimits().wait_s,
+    "mcp_backoff_max_s": McpLimits().backoff_max_s,
+    "mcp_failures_max": McpLimits().failures_max,
 }
 
 MULTIPLES = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
@@ -73,7 +110,9 @@ def _amount(text: str) -> float:
 
 
 def _defaults(group: type[msgspec.Struct]) -> dict[str, Any]:
-    return {field.name: field.default for field in msgspec.structs.fields(group)}
+    """Give the defaults of a group's limits; switches and lists are none."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(group)}
+    return {name: value for name, value in defaults.items() if type(value) in (int, float)}
 
 
 def _unit_of(name: str) -> str | None:
@@ -85,7 +124,7 @@ def _unit_of(name: str) -> str | None:
 def test_the_document_has_a_table_for_every_group_and_no_other(documented: dict[str, dict[str, Row]]) -> None:
     groups = {field.name for field in msgspec.structs.fields(config.Config) if field.name in GROUPS}
     assert groups == set(GROUPS)
-    assert set(documented) == {"protocol", "config", *GROUPS}
+    assert set(documented) == {"protocol", "extending", "config", *GROUPS}
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -97,6 +136,10 @@ def test_every_limit_of_the_settings_is_documented_with_its_default(
 
 def test_every_limit_of_the_wire_is_documented_with_its_value(documented: dict[str, dict[str, Row]]) -> None:
     assert {name: row.default for name, row in documented["protocol"].items()} == PROTOCOL
+
+
+def test_every_constant_of_what_people_add_is_documented(documented: dict[str, dict[str, Row]]) -> None:
+    assert {name: row.default for name, row in documented["extending"].items()} == EXTENDING
 
 
 def test_the_times_among_the_settings_themselves_are_documented(

@@ -122,7 +122,8 @@ class Executor:
         try:
             raw_input = parse_input(input_json)
             if tool is None:
-                return _refusal(tool_name, raw_input, "unknown_tool", self._unknown(tool_name))
+                names = (*self._tools, *(hosted or ()))
+                return _refusal(tool_name, raw_input, "unknown_tool", _unknown(tool_name, names))
             tool_input = convert_input(raw_input, tool.input_type)
             timeout_s = self._timeout_s(tool, tool_input)
         except BadInput as error:
@@ -140,13 +141,6 @@ class Executor:
     def session(self) -> "SessionExecutor":
         """Give a new session's share. The executor keeps no reference to it."""
         return SessionExecutor(self._slots, self._limits)
-
-    def _unknown(self, tool_name: str) -> str:
-        import difflib  # noqa: PLC0415 - only after a mistake
-
-        near = difflib.get_close_matches(tool_name, self._tools, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(self._tools) or 'none'}"
-        return f"there is no tool {tool_name[:128]!r}; {hint}"
 
     def _timeout_s(self, tool: Tool, tool_input: Any) -> float:
         """Give the time-out a call asks for in a field `timeout_s`, or the tool's own, or the default."""
@@ -243,6 +237,14 @@ async def _holding(limiter: anyio.CapacityLimiter, borrower: object) -> AsyncGen
         yield
     finally:
         limiter.release_on_behalf_of(borrower)
+
+
+def _unknown(tool_name: str, names: Sequence[str]) -> str:
+    import difflib  # noqa: PLC0415 - only after a mistake
+
+    near = difflib.get_close_matches(tool_name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names) or 'none'}"
+    return f"there is no tool {tool_name[:128]!r}; {hint}"
 
 
 def _statistics(slots: anyio.CapacityLimiter) -> ExecutorStatistics:

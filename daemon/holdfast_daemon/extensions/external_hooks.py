@@ -3,7 +3,7 @@
 They are told what `execution.hooks` tells its own, answer in the same words, and are reported alike.
 Beside calls of tools they see
 
-    prompt_received   {event, sessionId, prompt}                    may deny, or modify `prompt`
+    prompt_received   {event, sessionId, runId, prompt}             may deny, or modify `prompt`
     run_completed     {event, sessionId, runId, stopReason, …}      is told; a refusal is only reported
 
 A program gets the call as one line on stdin and writes one JSON value; it must exit with 0. All fail closed:

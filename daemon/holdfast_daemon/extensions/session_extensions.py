@@ -12,6 +12,7 @@ import msgspec
 
 from holdfast_daemon.config import ExecutionLimits
 from holdfast_daemon.execution.confinement import Confinement, own_places
+from holdfast_daemon.execution.gate import EDITING, READ_ONLY
 from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.extensions.child import ChildPlace
 from holdfast_daemon.extensions.command_tool import CommandTool
@@ -56,7 +57,7 @@ class SessionExtensions:
         servers: MCP servers of the configuration and of `session/create`; they come before those of plugins.
         launcher: the daemon's; starts all processes.
         limits: the daemon's.
-        taken: names of tools no extension may have.
+        taken: names of tools no extension may have, beside those the gate knows by name.
         elicit: asks people for MCP servers; None: nobody is asked.
         changed: called when the tools may have changed; must not wait or raise.
         mcp_limits: of each server.
@@ -101,7 +102,9 @@ class SessionExtensions:
             declarations, open_place, place.roots, limits=mcp_limits, elicit=elicit, changed=changed
         )
         self.hooks = ExternalHooks(_hooks(plugins), child_place, self._pool)
-        self._own, self.problems = self._plugin_tools(plugins, launcher, limits, set(taken))
+        self._own, self.problems = self._plugin_tools(
+            plugins, launcher, limits, {*taken, *READ_ONLY, *EDITING}
+        )
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

@@ -106,6 +106,9 @@ class _Error(msgspec.Struct):
 
 _Event = _MessageStart | _BlockStart | _BlockDelta | _BlockStop | _MessageDelta | _MessageStop | _Error
 
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding may raise; only the first says that it may."""
+
 _TYPE: Final = msgspec.json.Decoder(_Type)
 _DECODERS: Final[dict[bytes, msgspec.json.Decoder[Any]]] = {
     b"message_start": msgspec.json.Decoder(_MessageStart),
@@ -119,7 +122,8 @@ _DECODERS: Final[dict[bytes, msgspec.json.Decoder[Any]]] = {
 
 
 _BLOCK: Final = msgspec.json.Decoder(_Block)
-_MEMBERS: Final = msgspec.json.Decoder(dict[str, Any])
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_CITATIONS: Final = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _SHOWN: Final = frozenset(("text", "thinking", "redacted_thinking", "tool_use"))
 """The kinds that are asked for; blocks of others stream by."""
 
@@ -163,13 +167,14 @@ class _Open:
         """Give the block as it is to be sent back."""
         if self.block.type == "thinking":
             return _thinking(self)
-        members = _MEMBERS.decode(self.raw)
+        members: dict[str, Any] = {**_MEMBERS.decode(self.raw)}
         if self.text:
             members["text"] = (self.block.text or "") + "".join(self.text)
         if self.json:
             members["input"] = msgspec.Raw(input_object("".join(self.json)))
         if self.citations:
-            members["citations"] = [*(members.get("citations") or ()), *self.citations]
+            before: list[Any] = _CITATIONS.decode(members.get("citations", b"null")) or []
+            members["citations"] = [*before, *self.citations]
         return members
 
 
@@ -223,7 +228,11 @@ class MessagesReader:
 
     def continued(self, body: bytes) -> bytes | None:
         """See `Reader.continued`: all that came, blocks of every kind, in their order and as they came."""
-        return continued(body, [opened.whole() for opened in self._ended.values()]) if self._ended else None
+        try:
+            content = [opened.whole() for opened in self._ended.values()]
+            return continued(body, content) if content else None
+        except _UNREADABLE:
+            return None  # Members that nobody looks at otherwise are not what they should be.
 
     def _begin(self, message: _Message) -> None:
         if self._started:
@@ -304,7 +313,7 @@ class MessagesReader:
 def _opened(raw: msgspec.Raw) -> _Open:
     try:
         return _Open(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise Fault("garbage") from error
 
 
@@ -321,5 +330,5 @@ def _decoded(event: SseEvent) -> _Event | None:
     try:
         decoder = _DECODERS.get(event.name or _TYPE.decode(event.data).type.encode())
         return None if decoder is None else decoder.decode(event.data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise Fault("garbage") from error

@@ -53,6 +53,7 @@ class Circuit:
         self._failed_at: list[float] = []  # The failures since the last success, oldest first; bounded.
         self._open_until: float | None = None  # None: closed. In the past: one request may try.
         self._tried = False  # The one request is under way.
+        self._last: ModelErrorKind = "server"  # Of the failures.
 
     @property
     def idle(self) -> bool:
@@ -73,7 +74,7 @@ class Circuit:
             yield self._recover
         except Fault as fault:
             if fault.kind in _COUNTED:
-                self._fail(trial=trial)
+                self._fail(fault.kind, trial=trial)
             else:
                 self._recover()  # It answered; that the request is refused says nothing against it.
             raise
@@ -87,12 +88,14 @@ class Circuit:
             return False
         left_s = self._open_until - self._clock()
         if left_s > 0 or self._tried:
-            raise Fault("circuit_open", retry_after_ms=int(max(left_s, _TRIAL_WAIT_S) * 1000))
+            wait_ms = int(max(left_s, _TRIAL_WAIT_S) * 1000)
+            raise Fault("circuit_open", f"the last failure was `{self._last}`.", retry_after_ms=wait_ms)
         self._tried = True
         return True
 
-    def _fail(self, *, trial: bool) -> None:
+    def _fail(self, kind: ModelErrorKind, *, trial: bool) -> None:
         now = self._clock()
+        self._last = kind
         begin = now - self._policy.window_s
         self._failed_at = [at for at in (*self._failed_at, now) if at > begin][-self._policy.failures_max :]
         if trial or len(self._failed_at) >= self._policy.failures_max:

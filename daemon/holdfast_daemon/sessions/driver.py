@@ -43,11 +43,12 @@ class Stop(Enum):
 
 
 class ResumedRun(NamedTuple):
-    """Where a run stood that waited for people when the daemon stopped."""
+    """Where a run stood that waited for people when the daemon stopped; `waiting`: which tool calls do."""
 
     step: int
     usage: Usage
     cost: Cost | None
+    waiting: tuple[str, ...] = ()
 
 
 class BudgetExhausted(Exception):
@@ -112,6 +113,7 @@ class Driver:
         self._consent = consent
         self._allowance = Allowance(budget)
         self._resumed = resumed
+        calls.expect(resumed.waiting if resumed is not None else ())
         self._history: History | None = None
         self._scope = anyio.CancelScope()
         self._stop: tuple[Stop, str] | None = None

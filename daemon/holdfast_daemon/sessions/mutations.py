@@ -348,8 +348,10 @@ class Mutations:
             mode=run.started.mode,
             budget=run.started.budget,
         )
-        self._slot.reserve(self._driver(started, ResumedRun(run.step, run.usage, run.cost)))
-        for request in self._view.requests.values():
+        requests = tuple(self._view.requests.values())
+        waiting = tuple(request.tool_call_id for request in requests if request.tool_call_id is not None)
+        self._slot.reserve(self._driver(started, ResumedRun(run.step, run.usage, run.cost, waiting)))
+        for request in requests:
             self._requests.watch(request, tasks)
         self._slot.start(tasks, self._load_history)
 

@@ -26,7 +26,7 @@ _OPTIONS: Final = (
     events.RequestOption(id="deny", label="Go on without", kind="deny"),
 )
 
-_PROBLEMS_MAX: Final = 16
+PROBLEMS_MAX: Final = 16
 """Of one run's start; `plugin/list` and `mcp/list` have them all."""
 
 
@@ -119,7 +119,7 @@ class RunSetup:
             await self._log.commit(events.SessionUpdated(instructions=files))
 
     async def _tell_problems(self, found: "ProjectExtensions") -> None:
-        for text in _problems(found, self._slot)[:_PROBLEMS_MAX]:
+        for text in _problems(found, self._slot)[:PROBLEMS_MAX]:
             await self._notice("extension_problem", text)
 
     async def _notice(self, kind: str, message: str) -> None:

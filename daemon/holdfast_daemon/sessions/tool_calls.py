@@ -6,7 +6,7 @@ A call that is refused on the way has an outcome and no start: a start means tha
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import anyio
@@ -90,7 +90,13 @@ class ToolCalls:
         self._workspace = workspace
         self._delegate = delegate
         self._open: dict[str, _OpenCall] = {}
+        self._expected: frozenset[str] = frozenset()
+        self._cancelled_early: set[str] = set()
         self._bad_inputs = 0
+
+    def expect(self, tool_call_ids: Iterable[str]) -> None:
+        """Say which calls will go on: the run waited for answers through a restart, and is being taken up."""
+        self._expected = frozenset(tool_call_ids)
 
     async def run(self, calls: Sequence[Call], *, resumed: bool = False) -> None:
         """Run calls; returns when each has its outcome in the log.
@@ -105,6 +111,9 @@ class ToolCalls:
             StorageUnavailable: an outcome could not be stored.
         """
         self._open = {call.tool_call_id: _OpenCall(call) for call in calls}
+        for tool_call_id in self._cancelled_early & self._open.keys():
+            self._open[tool_call_id].scope.cancel()
+        self._expected = frozenset()
         storage: StorageUnavailable | None = None
         unattended = False
         try:
@@ -125,10 +134,11 @@ class ToolCalls:
     def cancel(self, tool_call_id: str) -> bool:
         """Cancel one call; False if it has its outcome, or is not known."""
         call = self._open.get(tool_call_id)
-        if call is None:
-            return False
-        call.scope.cancel()
-        return True
+        if call is not None:
+            call.scope.cancel()
+        elif tool_call_id in self._expected:
+            self._cancelled_early.add(tool_call_id)
+        return call is not None or tool_call_id in self._expected
 
     def closing_events(self) -> tuple[events.Event, ...]:
         """Give the ends of calls that were cut with the run."""

@@ -12,7 +12,7 @@ _Named = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=256)], Annotated[str, Meta(max_length=16384)]],
     Meta(max_length=64),
 ]
-_ServerName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")]
+_ServerName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$(?!\n)")]
 _Directory = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
