@@ -30,8 +30,10 @@ export interface AgentInfo {
   description: string;
 }
 
-/** Nothing. */
-export type AgentListParams = { [name: string]: never };
+/** The daemon's agents, and with a session those of its plugins. */
+export interface AgentListParams {
+  sessionId?: string | null;
+}
 
 /** The agents; `default` is used where a session names none. */
 export interface AgentListResult {
@@ -114,15 +116,15 @@ export interface ClientInfo {
   version?: string;
 }
 
-/**
- * A slash command: the prompt `/NAME words` stands for its text. `origin`: a file, plugin or
- * server.
- */
+/** A slash command: the prompt `/NAME words` stands for its text. */
 export interface CommandInfo {
   name: string;
   description: string;
   source: "mcp" | "plugin" | "project" | "user";
+  /** a file, a plugin, or a server. */
   origin: string;
+  /** what may stand behind the name. */
+  hint?: string | null;
 }
 
 /** Which session. */

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
+from class_agents import CHAT, ENV, HEAD, agent_of, living
 from scripted import ScriptedModel, block, call, done, say
 
 from holdfast_daemon.agents import plugin_agent
@@ -20,8 +21,6 @@ from holdfast_daemon.config import SandboxSettings
 from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.execution.mount_points import MountPoints
 from holdfast_daemon.execution.sandbox import detect_sandbox
-from holdfast_daemon.extensions.agent_classes import AgentClass
-from holdfast_daemon.extensions.child import ChildPlace
 from holdfast_daemon.extensions.loader import Plugin
 from holdfast_daemon.extensions.manifest import Manifest
 from holdfast_daemon.extensions.plugins import LoadedPlugin
@@ -29,6 +28,7 @@ from holdfast_daemon.extensions.session_extensions import SessionExtensions, Ses
 from holdfast_daemon.models.base import (
     AssistantMessage,
     BlockDelta,
+    BlockStarted,
     ModelError,
     ModelOptions,
     RetryScheduled,
@@ -46,41 +46,8 @@ from holdfast_protocol.events import Cost, ErrorInfo, Usage
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in procfs")
 
-ENV = {"PATH": os.environ["PATH"], "SEEN": "yes"}
 
 EMPTY = Manifest(name="sample", version="1")
-
-HEAD = """
-import asyncio, os, signal, subprocess, sys, time
-from contextlib import aclosing
-import msgspec
-from holdfast_daemon.agents.base import Agent, NoContext, StepsExhausted, one_step, system_prompt
-from holdfast_daemon.models.base import *
-from holdfast_protocol.content import TextBlock
-from holdfast_protocol.events import ErrorInfo, Usage
-
-def text(said, index=0):
-    yield BlockStarted(index=index, kind="text")
-    yield BlockDelta(index=index, text=said)
-    yield BlockEnded(index=index)
-
-def step(said):
-    yield from text(said)
-    yield StepCompleted(stop_reason="end_turn", usage=Usage())
-
-class One(Agent[NoContext]):
-    async def run(self, session):
-"""
-
-CHAT = """
-        for _ in range(session.steps_max):
-            async with aclosing(one_step(session, system_prompt(session, "Be brief."))) as events:
-                async for event in events:
-                    yield event
-            if not await session.call_tools():
-                return
-        raise StepsExhausted
-"""
 
 
 class Session:
@@ -129,24 +96,6 @@ class Asked(ScriptedModel):
                 yield event
         finally:
             self.closed += 1
-
-
-def agent_of(tmp_path: Path, body: str, *, idle_s: float = 20.0, **declared: Any) -> PluginAgent:
-    """Give an agent whose `run` is `body`; a body that begins with `#` is a whole module."""
-    folder = tmp_path / "plugin"
-    folder.mkdir(exist_ok=True)
-    source = body if body.startswith("#") else HEAD + textwrap.indent(textwrap.dedent(body), " " * 8)
-    (folder / "agents_of_it.py").write_text(source)
-    context = AgentClass(
-        plugin="sample",
-        folder=str(folder),
-        name="one",
-        description="d",
-        target="agents_of_it:One",
-        **{"context": {}, **declared},
-    )
-    place = ChildPlace(cwd=str(tmp_path), env=ENV, grace_s=0.0)
-    return PluginAgent(context, place, name="sample:one", idle_s=idle_s)
 
 
 async def drive(agent: PluginAgent, session: Session) -> list[Any]:
@@ -394,7 +343,7 @@ ENDS = {
     ),
     "it exits": ("raise SystemExit(3); yield", "agent_failed", "sample:one: SystemExit: 3"),
     "it leaves": (
-        "print('last words', file=sys.stderr, flush=True); time.sleep(0.1); os._exit(4); yield",
+        "print('last words', file=sys.stderr, flush=True); time.sleep(0.5); os._exit(4); yield",
         "agent_failed",
         "The process of sample:one ended: last words.",
     ),
@@ -579,14 +528,6 @@ WAITS = {
 }
 
 
-def living(pids: list[int]) -> list[int]:
-    return [
-        pid
-        for pid in pids
-        if Path(f"/proc/{pid}").exists() and b") Z" not in Path(f"/proc/{pid}/stat").read_bytes()
-    ]
-
-
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 async def test_a_cancel_ends_the_process_and_all_it_started(tmp_path, wait):
     model = Asked([anyio.sleep_forever])
@@ -627,13 +568,14 @@ async def test_an_abandoned_run_ends_the_process(tmp_path):
 async def test_a_process_that_ends_while_a_model_is_waited_for_is_noticed(tmp_path):
     body = """
         async def leave():
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0)
             os._exit(1)
-        leaving = asyncio.get_running_loop().create_task(leave())
         async for event in one_step(session, ""):
-            yield event
+            leaving = asyncio.get_running_loop().create_task(leave())  # Comes to it in the next `anext`.
+            await asyncio.sleep(0)
+        yield
     """
-    model = Asked([anyio.sleep_forever])
+    model = Asked([BlockStarted(index=0, kind="text"), anyio.sleep_forever])
     error = await failure_of(agent_of(tmp_path, body), Session(model))
     assert error.kind == "agent_failed"
     assert model.closed == 1

@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from holdfast_daemon.agents.base import RunContext
+from holdfast_daemon.agents.base import Agent, NoContext, RunContext
 from holdfast_daemon.models.base import (
     BlockDelta,
     BlockEnded,
@@ -91,17 +91,17 @@ class ScriptedModel:
         return Catalogue(NAME, (CatalogueEntry(info=self.info, make=lambda: self),))
 
 
-class FakeAgent:
+class FakeAgent(Agent[NoContext]):
     """An agent that does what a function says."""
 
     description = "For tests."
 
     def __init__(self, name: str, drive: Callable[[RunContext], AsyncGenerator[StepEvent]]) -> None:
-        self.name = name
+        super().__init__(NoContext(), name=name)
         self._drive = drive
 
-    def run(self, context: RunContext) -> AsyncGenerator[StepEvent]:
-        return self._drive(context)
+    def run(self, session: RunContext, /) -> AsyncGenerator[StepEvent]:
+        return self._drive(session)
 
 
 class AnyInput(msgspec.Struct):

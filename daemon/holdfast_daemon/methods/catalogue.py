@@ -22,11 +22,14 @@ from holdfast_protocol.methods.catalogue import (
 )
 
 
-async def agents(services: Services, _caller: Caller, _params: AgentListParams) -> AgentListResult:
+async def agents(services: Services, _caller: Caller, params: AgentListParams) -> AgentListResult:
     """Answer `agent/list`."""
-    found = tuple(
-        AgentInfo(name=agent.name, description=agent.description) for agent in services.runs.agents.values()
-    )
+    agents = services.runs.agents
+    if params.session_id is not None:
+        session = await services.registry.get(params.session_id)
+        await session.extensions.open()
+        agents = {**agents, **session.extensions.agents()}
+    found = tuple(AgentInfo(name=agent.name, description=agent.description) for agent in agents.values())
     return AgentListResult(agents=found, default=services.config.default_agent)
 
 

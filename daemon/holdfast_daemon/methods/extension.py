@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from holdfast_daemon.extensions.manifest import Manifest
     from holdfast_daemon.extensions.mcp_server import McpServerInfo as ServerState
     from holdfast_daemon.extensions.plugins import LoadedPlugin
-    from holdfast_daemon.extensions.slash_commands import SlashCommand
+    from holdfast_daemon.extensions.slash_commands import SessionCommand
 
 _USER_PLACE = "/"
 """A directory that is nobody's project: there only the user's plugins are found."""
@@ -117,12 +117,13 @@ def _server(state: "ServerState") -> McpServerInfo:
     )
 
 
-def _command(command: "SlashCommand") -> CommandInfo:
+def _command(command: "SessionCommand") -> CommandInfo:
     return CommandInfo(
         name=command.name,
-        description=command.command.description,
+        description=command.description,
         source=command.source,
         origin=command.origin,
+        hint=command.hint,
     )
 
 

@@ -95,23 +95,22 @@ class ProviderModel:
     async def _response(self, body: bytes) -> AsyncGenerator[StepEvent]:
         """Stream a response, over as many requests as its provider wants to pause."""
         spent = _Spent()
-        following: bytes | None = body
         for pauses_left in reversed(range(_PAUSES_MAX + 1)):
-            body, following = following, None
             reader = self._wire.reader(self._target)
+            following: bytes | None = None
             async with aclosing(self._request(body, reader, spent)) as events:
                 async for event in events:
-                    if isinstance(event, StepCompleted):
-                        spent.add(event.usage, event.cost)
-                        if event.stop_reason == "pause_turn" and pauses_left:
-                            following = await anyio.to_thread.run_sync(reader.continued, body)
-                        if following is not None:
-                            continue
-                        yield msgspec.structs.replace(event, usage=spent.usage, cost=spent.cost)
-                    else:
+                    if not isinstance(event, StepCompleted):
                         yield event
+                        continue
+                    spent.add(event.usage, event.cost)
+                    if event.stop_reason == "pause_turn" and pauses_left:
+                        following = await anyio.to_thread.run_sync(reader.continued, body)
+                    if following is None:
+                        yield msgspec.structs.replace(event, usage=spent.usage, cost=spent.cost)
             if following is None:
                 return
+            body = following
 
     async def _request(self, body: bytes, reader: Reader, spent: "_Spent") -> AsyncGenerator[StepEvent]:
         provider = self._target.provider

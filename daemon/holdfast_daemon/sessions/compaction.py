@@ -43,10 +43,15 @@ class Compaction:
 
     def __init__(self, log: RunLog, model: Model, percent: int) -> None:
         self._log = log
+        self._percent = percent
+        self._failed = False
+        self.model_is(model)
+
+    def model_is(self, model: Model) -> None:
+        """Say which model answers."""
         self._model = model
         window = model.info.context_tokens
-        self._tokens_max = None if window is None else window * percent // 100
-        self._failed = False
+        self._tokens_max = None if window is None else window * self._percent // 100
 
     def due(self, history: History) -> bool:
         """Tell whether the conversation is near the window; never of a model whose window is unknown."""

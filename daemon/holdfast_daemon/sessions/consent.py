@@ -19,13 +19,21 @@ from holdfast_protocol import events
 from holdfast_protocol.events import Mode
 from holdfast_protocol.view import View
 
+_WIDTH: Final[tuple[Mode, ...]] = ("plan", "ask", "accept_edits", "auto")
+"""The modes, the narrowest first."""
+
+
+def narrowest(mode: Mode, *others: Mode | None) -> Mode:
+    """Give the narrowest of some modes; None narrows nothing."""
+    for other in others:
+        if other is not None and _WIDTH.index(other) < _WIDTH.index(mode):
+            mode = other
+    return mode
+
 
 class Unattended(Exception):
     """Nobody is here to answer, and the session is to fail then."""
 
-
-_WIDTH: Final[tuple[Mode, ...]] = ("plan", "ask", "accept_edits", "auto")
-"""The modes, the narrowest first."""
 
 UNATTENDED_FAIL = "fail"
 """The outcome of a request that ends its run because nobody is here."""
@@ -42,6 +50,9 @@ class Consent:
         permissions: its open requests.
         rules: the daemon's.
         bound: of a session that works for another one, the mode that one has now, None if it is not loaded.
+
+    Attributes:
+        agent_mode: of the agent that drives the run, where it has one; also no wider than this.
     """
 
     def __init__(
@@ -61,6 +72,7 @@ class Consent:
         self._permissions = permissions
         self._rules = rules
         self._bound = bound
+        self.agent_mode: Mode | None = None
         self._asked: dict[str, events.RequestOpened] = {}
         self._waiting = 0
         self._waiting_since = 0.0
@@ -75,7 +87,7 @@ class Consent:
         if run is not None and run.started.mode is not None:
             own = run.started.mode
         bound = self._bound() if self._bound is not None else None
-        return bound if bound is not None and _WIDTH.index(bound) < _WIDTH.index(own) else own
+        return narrowest(own, bound, self.agent_mode)
 
     @property
     def delegated(self) -> bool:

@@ -5,13 +5,15 @@
 The parent's cancel ends them: whoever waits here is cancelled, cancels the child and sees it end.
 """
 
+from collections.abc import Callable, Mapping
 from secrets import token_hex
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 
+from holdfast_daemon.agents.base import Agent
 from holdfast_daemon.sessions.commands import Prompt
-from holdfast_daemon.sessions.consent import Consent
+from holdfast_daemon.sessions.consent import Consent, narrowest
 from holdfast_daemon.sessions.run_log import RunLog
 from holdfast_daemon.tools.base import ToolFailure
 from holdfast_protocol import events
@@ -106,6 +108,7 @@ class Delegation:
         session_id: the parent's.
         log: the run's.
         children: makes child sessions.
+        agents: gives those there are, by name.
         consent: the parent's mode.
         settings: the parent's, as the run began.
         model: the run's.
@@ -118,6 +121,7 @@ class Delegation:
         session_id: str,
         log: RunLog,
         children: Children,
+        agents: Callable[[], Mapping[str, Agent[Any]]],
         consent: Consent,
         settings: Settings,
         model: str,
@@ -130,6 +134,7 @@ class Delegation:
         self._settings = settings
         self._env = env
         self._servers = servers
+        self._agents = agents
         self._consent = consent
         self._model = model
         self._count = 0
@@ -147,7 +152,7 @@ class Delegation:
             StorageUnavailable: the log is halted.
         """
         self._check_room()
-        started = self._started(agent)
+        started = self._started(self._named(agent))
         try:
             child = await self._children.spawn(self._session_id, started, self._env, self._servers)
         except RpcError as error:
@@ -176,16 +181,23 @@ class Delegation:
             raise ToolFailure(f"A run has at most {CHILDREN_MAX} sub-agents.", kind="too_many")
         self._count += 1
 
-    def _started(self, agent: str) -> events.SessionStarted:
+    def _named(self, name: str) -> Agent[Any]:
+        agents = self._agents()
+        agent = agents.get(name)
+        if agent is None:
+            raise ToolFailure(f"There is no agent {name}; there are: {', '.join(agents)}.", kind="not_found")
+        return agent
+
+    def _started(self, agent: Agent[Any]) -> events.SessionStarted:
         settings = self._settings
         assert self._parent is not None
         return events.SessionStarted(
             cwd=settings.cwd,
             roots=settings.roots,
-            agent=agent,
-            model=self._model,
+            agent=agent.name,
+            model=agent.model_override or self._model,
             thinking=settings.thinking,
-            mode=self._consent.mode,
+            mode=narrowest(self._consent.mode, agent.mode_override),
             unattended=settings.unattended,
             budget=self._parent.remaining(),
             sandbox=settings.sandbox,

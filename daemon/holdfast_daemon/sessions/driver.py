@@ -6,7 +6,7 @@ and appends exactly one terminal event, in one transaction.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from enum import Enum
 from secrets import token_hex
@@ -60,8 +60,10 @@ class Driver:
 
     Args:
         log: the run's way into the log.
-        agent: drives it.
-        model: answers it.
+        agents: gives those there are, by name, once the run is set up.
+        agent: the name of the one that drives it.
+        models: gives a model by its name.
+        model: answers it, if the agent wants no other.
         options: what the session asks of the model.
         prompt_id: of the prompt the run carries.
         setup: what comes before the agent.
@@ -80,7 +82,9 @@ class Driver:
     def __init__(
         self,
         log: RunLog,
-        agent: Agent[Any],
+        agents: Callable[[], Mapping[str, Agent[Any]]],
+        agent: str,
+        models: Callable[[str], Model | None],
         model: Model,
         options: ModelOptions,
         prompt_id: str,
@@ -107,7 +111,10 @@ class Driver:
         self._compaction = compaction
         self._tools = tools
         self._log = log
-        self._agent = agent
+        self._agents = agents
+        self._agent_name = agent
+        self._agent: Agent[Any] | None = None
+        self._models = models
         self._output = output
         self._calls = calls
         self._consent = consent
@@ -184,6 +191,7 @@ class Driver:
             StorageUnavailable: the terminal event could not be stored; recovery appends it.
         """
         terminal = await self._terminal_event(load_history)
+        self._consent.agent_mode = None
         with anyio.CancelScope(shield=True):
             await self._log.commit(
                 *self._output.closing_events(),
@@ -251,11 +259,33 @@ class Driver:
         self._history = history
         self._take_up(history)
         await self._setup.ready(history, resumed=self.resumed)
+        self._take_agent()
         if not self.resumed:
             await self._hooks.prompted(history, self._prompt_id)
             await self._keep_to_window(between_steps=False)
 
+    def _take_agent(self) -> None:
+        """Find the agent, which a plugin may bring, and what it wants other than the session has.
+
+        Raises:
+            ModelError: there is no such agent, or no such model.
+        """
+        agents = self._agents()
+        agent = agents.get(self._agent_name)
+        if agent is None:
+            raise _not_found(f"There is no agent {self._agent_name}; there are: {', '.join(agents)}.")
+        self._agent = agent
+        self._consent.agent_mode = agent.mode_override
+        if agent.model_override is not None and agent.model_override != self.model.info.name:
+            model = self._models(agent.model_override)
+            if model is None:
+                raise _not_found(f"The agent {agent.name} wants the model {agent.model_override}.")
+            self.model = model
+            self._output.model_is(model.info.name)
+            self._compaction.model_is(model)
+
     async def _run_agent(self) -> None:
+        assert self._agent is not None
         async with aclosing(self._agent.run(self)) as stream:
             async for event in stream:
                 await self._output.receive(event)
@@ -362,3 +392,7 @@ class Driver:
 
     def _duration_ms(self) -> int:
         return int((time.monotonic() - self._started) * 1000)
+
+
+def _not_found(message: str) -> ModelError:
+    return ModelError(ErrorInfo(kind="not_found", message=message))

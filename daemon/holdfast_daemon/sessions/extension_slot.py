@@ -14,14 +14,17 @@ from anyio.abc import TaskGroup
 from holdfast_daemon.execution.hooks import HookReport, Hooks
 from holdfast_daemon.sessions.extensions import Extensions
 from holdfast_daemon.tools.base import Tool
+from holdfast_protocol.content import ContentBlock
+from holdfast_protocol.errors import InvalidParams
 from holdfast_protocol.methods.extension import McpServerSpec
 
 if TYPE_CHECKING:
+    from holdfast_daemon.agents.base import Agent
     from holdfast_daemon.extensions.extension_tool import ExtensionTool
     from holdfast_daemon.extensions.mcp_values import Elicit
     from holdfast_daemon.extensions.plugins import ProjectExtensions
     from holdfast_daemon.extensions.session_extensions import SessionExtensions, SessionPlace
-    from holdfast_daemon.extensions.slash_commands import SlashCommand
+    from holdfast_daemon.extensions.slash_commands import SessionCommand
 
 SETTLE_S: Final = 10.0
 """How long a run waits for MCP servers to come up; those that need longer offer their tools later."""
@@ -82,17 +85,35 @@ class ExtensionSlot:
         """Give the daemon's hooks, then those of the session's plugins."""
         return SlotHooks(own, self)
 
-    async def commands(self) -> "tuple[SlashCommand, ...]":
+    def agents(self) -> "dict[str, Agent[Any]]":
+        """Give the agents of plugins there are now, by name."""
+        if self.found is None or not self.found.plugins:
+            return {}
+        from holdfast_daemon.agents.plugin_agents import agents_of  # noqa: PLC0415 - where there are plugins
+
+        place = self._current.agent_place if self._current is not None else None
+        return agents_of(self.found.plugins, place)
+
+    async def commands(self) -> "tuple[SessionCommand, ...]":
         """Give the slash commands: of the user, the project, plugins and servers."""
         found = await self.open()
-        return found.commands
+        return (*found.commands, *(self._current.commands() if self._current is not None else ()))
 
-    async def expand(self, text: str) -> str | None:
-        """Give what a prompt that begins with a command stands for; None if it begins with none."""
+    async def expand(self, text: str) -> tuple[ContentBlock, ...] | None:
+        """Give what a text that begins with a command stands for; None if it begins with none.
+
+        Raises:
+            InvalidParams: the command can be made no prompt of.
+        """
+        from holdfast_daemon.extensions.slash_commands import CommandFailure  # noqa: PLC0415 - loaded by now
+
         name, _, words = text.removeprefix("/").partition(" ")
         for command in await self.commands():
             if command.name == name.strip():
-                return command.command.expand(words.strip())
+                try:
+                    return await command.content(words.strip())
+                except CommandFailure as failure:
+                    raise InvalidParams(str(failure), path="$.content[0].text") from None
         return None
 
     async def open(self) -> "ProjectExtensions":

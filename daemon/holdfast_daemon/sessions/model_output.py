@@ -117,6 +117,10 @@ class ModelOutput:
         self.usage = usage
         self.cost = cost
 
+    def model_is(self, model: str) -> None:
+        """Say that another model answers than was meant when the run began."""
+        self._model = model
+
     def add(self, usage: Usage, cost: Cost | None) -> None:
         """Count what the run used."""
         self.usage += usage

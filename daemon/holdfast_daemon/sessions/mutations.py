@@ -265,10 +265,11 @@ class Mutations:
         first = command.content[0] if command.content else None
         if not isinstance(first, TextBlock) or not first.text.startswith("/"):
             return
-        text = await self._extensions.expand(first.text)
-        if text is not None:
+        expanded = await self._extensions.expand(first.text)
+        if expanded is not None:
             command.command = first.text
-            command.content = (TextBlock(text=text), *command.content[1:])
+            command.content = (*expanded, *command.content[1:])
+            prompts.check_size(command.content, self._limits.prompt_bytes_max)
 
     async def _continue(self, command: Continue, tasks: TaskGroup) -> None:
         if self._slot.busy or self._view.run is not None:

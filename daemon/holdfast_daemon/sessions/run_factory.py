@@ -120,7 +120,8 @@ class RunFactory:
         Raises:
             NotFound: naming the resource.
         """
-        if agent is not None and agent not in self.agents:
+        of_a_plugin = agent is not None and ":" in agent  # Found, or not, when the run has its plugins.
+        if agent is not None and agent not in self.agents and not of_a_plugin:
             raise NotFound(f"No such agent: {agent}.", resource="agent", id=agent, path="$.agent")
         if model is not None and self.catalogue.get(model) is None:
             raise NotFound(f"No such model: {model}.", resource="model", id=model, path="$.model")
@@ -170,12 +171,22 @@ class RunFactory:
         assert self.children is not None
         stored_env = msgspec.json.encode(env).decode()
         delegation = Delegation(
-            log.session_id, run_log, self.children, consent, settings, started.model, stored_env, servers
+            log.session_id,
+            run_log,
+            self.children,
+            lambda: {**self.agents, **slot.agents()},
+            consent,
+            settings,
+            started.model,
+            stored_env,
+            servers,
         )
         calls = ToolCalls(run_log, admission, session_executor, hooks, redactor, workspace, delegation.run)
         driver = Driver(
             run_log,
-            self.agents[started.agent],
+            lambda: {**self.agents, **slot.agents()},
+            started.agent,
+            self.catalogue.get,
             model,
             ModelOptions(thinking=settings.thinking, cache_key=_cache_key(log.session_id)),
             started.prompt_id,

@@ -17,7 +17,9 @@ class AgentInfo(WireStruct, frozen=True, kw_only=True):
 
 
 class AgentListParams(WireStruct, frozen=True, kw_only=True):
-    """Nothing."""
+    """The daemon's agents, and with a session those of its plugins."""
+
+    session_id: Identifier | None = None
 
 
 class AgentListResult(WireStruct, frozen=True, kw_only=True):
@@ -136,6 +138,7 @@ METHODS: tuple[Method, ...] = (
         direction="call",
         params=AgentListParams,
         result=AgentListResult,
+        errors=("not_found", "storage_unavailable"),
         role="observer",
         summary="List agents.",
     ),

@@ -135,12 +135,18 @@ class McpRestartResult(WireStruct, frozen=True, kw_only=True):
 
 
 class CommandInfo(WireStruct, frozen=True, kw_only=True):
-    """A slash command: the prompt `/NAME words` stands for its text. `origin`: a file, plugin or server."""
+    """A slash command: the prompt `/NAME words` stands for its text.
+
+    Attributes:
+        origin: a file, a plugin, or a server.
+        hint: what may stand behind the name.
+    """
 
     name: str
     description: str
     source: Literal["user", "project", "plugin", "mcp"]
     origin: str
+    hint: str | None = None
 
 
 class CommandListParams(WireStruct, frozen=True, kw_only=True):

@@ -1,0 +1,88 @@
+"""Agents that are classes of plugins, in sessions: the log of any agent, cancelled, failed, gone on."""
+
+import sys
+from typing import Any
+
+import pytest
+from class_agents import CHAT, agent_of, living
+from core_world import core_running
+from log_builder import check_complete
+from scripted import ScriptedModel, block, call, done, say
+
+from holdfast_protocol import events
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in procfs")
+
+STEPS = (
+    [*block("hm", kind="thinking"), *block("I look.", 1), *call("list", {"path": "."}, 2), done("tool_use")],
+    [*call("read", {"path": "nothing"}), *call("list", {}, 1), done("tool_use")],
+    say("done"),
+)
+
+
+def plain(log: list[Any]) -> list[Any]:
+    """Give events without what differs between any two runs."""
+    shown = []
+    for event in log:
+        fields = {name: getattr(event, name) for name in event.__struct_fields__}
+        for name in ("at", "duration_ms", "agent", "env", "seq"):
+            fields.pop(name, None)
+        shown.append((events.type_of(event), fields))
+    return [each for each in shown if each[0] not in ("token_delta", "tool_output_delta")]
+
+
+async def test_a_chat_loop_of_a_plugin_leaves_the_log_of_the_built_in_one(tmp_path):
+    logs = []
+    for agent in ("chat", "sample:one"):
+        model = ScriptedModel(*STEPS)
+        async with core_running(catalogue=model.catalogue(), agents=[agent_of(tmp_path, CHAT)]) as core:
+            client = core.client()
+            await client.create(cwd=str(tmp_path), agent=agent)
+            assert (await client.run("go"))["status"] == "completed"
+            log = await core.log()
+            check_complete(log)
+            logs.append(log)
+    assert plain(logs[0]) == plain(logs[1])
+    assert sum(isinstance(event, events.ToolCallCompleted) for event in logs[1]) == 2
+
+
+async def test_a_failed_run_leaves_the_session_usable(tmp_path):
+    body = """
+        if "fail" in session.messages()[-1].content[0].text:
+            for event in text("half a sen"):
+                yield event
+            os._exit(1)
+        for event in step("well"):
+            yield event
+    """
+    async with core_running(agents=[agent_of(tmp_path, body)]) as core:
+        client = core.client()
+        await client.create(agent="sample:one", cwd=str(tmp_path))
+        ended = [(await client.run(prompt))["status"] for prompt in ("fail", "go", "fail", "go")]
+        log = await core.log()
+    check_complete(log)
+    assert ended == ["failed", "completed"] * 2
+    assert [event.error.kind for event in log if isinstance(event, events.RunFailed)] == ["agent_failed"] * 2
+
+
+async def test_a_cancel_ends_the_run_and_the_process_and_the_session_goes_on(tmp_path):
+    body = """
+        for event in step(str(os.getpid())):
+            yield event
+        if "hang" in session.messages()[0].content[0].text and len(session.messages()) < 3:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(1000)
+    """
+    async with core_running(agents=[agent_of(tmp_path, body)]) as core:
+        client = core.client()
+        await client.create(agent="sample:one", cwd=str(tmp_path))
+        follower = await client.follow()
+        admitted = await client.prompt("hang")
+        await client.outlet.until(lambda: any(e["type"] == "message_completed" for e in follower.events))
+        await client.call("session/cancel", sessionId="s")
+        assert (await client.wait(admitted["runId"]))["status"] == "cancelled"
+        log = await core.log()
+        (pid,) = [int(event.text) for event in log if isinstance(event, events.ContentBlockEnd)]
+        assert living([pid]) == []
+        assert (await client.run("go"))["status"] == "completed"
+        check_complete(await core.log())
