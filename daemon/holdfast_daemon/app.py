@@ -32,7 +32,7 @@ from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.execution.leftovers import end_left_behind
 from holdfast_daemon.execution.mount_points import MountPoints
 from holdfast_daemon.execution.process import become_subreaper
-from holdfast_daemon.execution.sandbox import detect_sandbox
+from holdfast_daemon.execution.sandbox import Sandbox
 from holdfast_daemon.hub.hub import Hub
 from holdfast_daemon.idle_exit import IdleExit
 from holdfast_daemon.journal.ballast import Ballast
@@ -55,7 +55,7 @@ from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.stored_tokens import StoredTokens
 from holdfast_daemon.stored_trust import StoredTrust
-from holdfast_daemon.tools.builtin import builtin_tools
+from holdfast_daemon.tools.base import Tool
 from holdfast_protocol.discovery import Record, locations
 from holdfast_protocol.methods.daemon import DaemonState, DaemonStateParams, NetStatistics
 
@@ -213,13 +213,12 @@ class App:
         journal = Journal(store, limits, ballast=ballast)
         hub = Hub(journal, config.hub)
         launcher = await _launcher(state.path, config.sandbox)
-        tools = builtin_tools(config.execution, launcher, config.fetch)
         providers = ProviderSource(os.environ, config.base_urls.given())
         runs = RunFactory(
             journal,
             Catalogue(config.default_model, source=providers),
             builtin_agents(),
-            Executor(tools, config.execution),
+            Executor(lambda: _tools(config, launcher), config.execution),
             launcher,
             Hooks(config.hooks, config.execution.hooks_max),
             _extensions(config, StoredTrust(journal), launcher),
@@ -305,14 +304,25 @@ def _extensions(config: Config, trusted: StoredTrust, launcher: Launcher) -> Ext
     return Extensions(Path(shared.config), Path.home(), trusted, launcher, config.execution, servers)
 
 
+def _tools(config: Config, launcher: Launcher) -> tuple[Tool, ...]:
+    from holdfast_daemon.tools.builtin import builtin_tools  # noqa: PLC0415 - with the first session
+
+    return builtin_tools(config.execution, launcher, config.fetch)
+
+
 async def _launcher(state_dir: Path, settings: SandboxSettings) -> Launcher:
     """End what a killed daemon left behind on this state, and give what starts processes from now on."""
     brands = await anyio.to_thread.run_sync(Brands.of_state, state_dir)
     await end_left_behind(brands)
     points = MountPoints(state_dir / "mount-points")
     await anyio.to_thread.run_sync(points.remove_left_behind)
-    sandbox = await anyio.to_thread.run_sync(detect_sandbox, settings, points, Path.home(), os.environ.copy())
-    return Launcher(sandbox, brands, settings)
+
+    def detect() -> Sandbox:  # It runs a command: not before somebody has a session.
+        from holdfast_daemon.execution.bubblewrap_sandbox import detect_sandbox  # noqa: PLC0415 - for the same
+
+        return detect_sandbox(settings, points, Path.home(), os.environ.copy())
+
+    return Launcher(detect, brands, settings)
 
 
 def _first(error: Exception) -> Exception:

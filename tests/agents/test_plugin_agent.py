@@ -15,12 +15,13 @@ from class_agents import CHAT, ENV, HEAD, agent_of, living
 from scripted import ScriptedModel, block, call, done, say
 
 from holdfast_daemon.agents import plugin_agent
+from holdfast_daemon.agents.agent_wire import Close, Next, Open
 from holdfast_daemon.agents.base import StepsExhausted
 from holdfast_daemon.agents.plugin_agent import PluginAgent
 from holdfast_daemon.config import SandboxSettings
+from holdfast_daemon.execution.bubblewrap_sandbox import detect_sandbox
 from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.execution.mount_points import MountPoints
-from holdfast_daemon.execution.sandbox import detect_sandbox
 from holdfast_daemon.extensions.loader import Plugin
 from holdfast_daemon.extensions.manifest import Manifest
 from holdfast_daemon.extensions.plugins import LoadedPlugin
@@ -325,6 +326,25 @@ async def test_responses_beside_each_other_and_ones_given_up(tmp_path):
     model = Asked(say("a"), say("b"), [anyio.sleep_forever, *say("never")])
     assert texts(await drive(agent_of(tmp_path, body), Session(model))) == ["went on"]
     assert model.closed == 3
+
+
+async def test_a_response_given_up_while_its_event_comes_is_closed(tmp_path):
+    class Process:
+        def __init__(self):
+            self.told = []
+
+        async def hear_whenever(self):
+            return Close(stream=1)
+
+        async def tell(self, *lines):
+            self.told += lines
+
+    model, process = Asked(say("x")), Process()
+    run = plugin_agent._Run(agent_of(tmp_path, CHAT), Session(model), process)
+    run._open(Open(stream=1, messages=(), tools=(), system="", options=ModelOptions()))
+    await run._next(Next(id=1, stream=1))
+    assert model.closed == 1
+    assert run._streams == {}
 
 
 # Ends --------------------------------------------------------------------------------------------------

@@ -14,10 +14,22 @@ from holdfast_protocol.methods.session import SessionGetParams, SessionUpdatePar
 NEVER = {
     "daemon/shutdown",  # A daemon that came back would be stopped again.
     "daemon/drain",  # As daemon/shutdown: it ends the daemon that answers it.
+    "mcp/restart",  # It would end calls that the server it started has taken since.
     "session/cancel",  # Without a run it could hit another one.
     "token/create",  # There would be two.
     "tool/complete",  # The call is gone with its connection.
     "tool/output",
+}
+
+
+SAME_TWICE = {
+    "mcp/list",  # It starts what was not started, and else looks.
+    "plugin/reload",
+    "rule/remove",
+    "token/list",
+    "token/revoke",
+    "tool/register",
+    "trust/remove",
 }
 
 
@@ -70,7 +82,7 @@ def test_without_a_key_only_what_reads_or_is_the_same_twice_may_be_resent(name):
     elif name in NEVER or name in KEYABLE:
         assert not may_resend(name, {})
     else:
-        assert name in {"rule/remove", "token/list", "token/revoke", "tool/register"}
+        assert name in SAME_TWICE
         assert may_resend(name, {})
 
 

@@ -12,8 +12,8 @@ from daemon_process import WAIT_S, Daemon, running, temporary_home
 from wire_client import Client
 
 from holdfast_daemon.config import SandboxSettings
+from holdfast_daemon.execution.bubblewrap_sandbox import detect_sandbox
 from holdfast_daemon.execution.mount_points import MountPoints
-from holdfast_daemon.execution.sandbox import detect_sandbox
 
 
 def _need_sandbox() -> None:

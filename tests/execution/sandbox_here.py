@@ -11,10 +11,11 @@ from process_sightings import Lines
 
 from holdfast_daemon.config import ExecutionLimits, SandboxSettings
 from holdfast_daemon.execution.brands import Brands
+from holdfast_daemon.execution.bubblewrap_sandbox import detect_sandbox
 from holdfast_daemon.execution.confinement import Confinement
 from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.execution.mount_points import MountPoints
-from holdfast_daemon.execution.sandbox import Unconfined, detect_sandbox
+from holdfast_daemon.execution.sandbox import Unconfined
 
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 

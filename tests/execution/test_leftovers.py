@@ -36,7 +36,7 @@ from holdfast_daemon.execution.confinement import Confinement
 from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.execution.mount_points import MountPoints
 from holdfast_daemon.execution.process import become_subreaper
-from holdfast_daemon.execution.sandbox import detect_sandbox
+from holdfast_daemon.execution.bubblewrap_sandbox import detect_sandbox
 state, mode, command = sys.argv[1:]
 async def show(text):
     print(text, end="", flush=True)

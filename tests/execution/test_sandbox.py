@@ -16,12 +16,13 @@ from process_sightings import Lines, living_with, new_mark
 from sandbox_here import launcher, need_sandbox, said
 
 from holdfast_daemon.config import ExecutionLimits, SandboxSettings
-from holdfast_daemon.execution import sandbox as sandboxes
+from holdfast_daemon.execution import bubblewrap_sandbox as sandboxes
 from holdfast_daemon.execution.bubblewrap import Mounts
+from holdfast_daemon.execution.bubblewrap_sandbox import Bubblewrap, detect_sandbox
 from holdfast_daemon.execution.confinement import Confinement
 from holdfast_daemon.execution.launcher import Launcher, NotConfined
 from holdfast_daemon.execution.mount_points import MountPoints
-from holdfast_daemon.execution.sandbox import Bubblewrap, Unconfined, detect_sandbox
+from holdfast_daemon.execution.sandbox import Unconfined
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
 

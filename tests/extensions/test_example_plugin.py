@@ -10,9 +10,9 @@ import pytest
 
 from holdfast_daemon.agents.plugin_agents import agents_of
 from holdfast_daemon.config import SandboxSettings
+from holdfast_daemon.execution.bubblewrap_sandbox import detect_sandbox
 from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.execution.mount_points import MountPoints
-from holdfast_daemon.execution.sandbox import detect_sandbox
 from holdfast_daemon.extensions.extension_tool import spec_of
 from holdfast_daemon.extensions.manifest import SECTIONS
 from holdfast_daemon.extensions.plugins import Plugins

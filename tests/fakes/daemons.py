@@ -21,7 +21,7 @@ from fakes.home import Home
 from fakes.links import Link, pipes
 from holdfast_daemon.app import App
 from holdfast_daemon.config import Config, SandboxSettings
-from holdfast_daemon.models.offline import NAME as OFFLINE
+from holdfast_daemon.models.offline_info import NAME as OFFLINE
 from holdfast_protocol.discovery import Record
 
 START_S_MAX = 20.0

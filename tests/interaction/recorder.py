@@ -3,7 +3,8 @@
 from functools import partial
 
 from holdfast_daemon.models.catalogue import BUILT_IN, Catalogue, CatalogueEntry
-from holdfast_daemon.models.offline import INFO, OfflineModel
+from holdfast_daemon.models.offline import OfflineModel
+from holdfast_daemon.models.offline_info import INFO
 from holdfast_protocol.content import plain_text
 from holdfast_protocol.methods.catalogue import ModelInfo
 

@@ -4,7 +4,8 @@ import pytest
 
 from holdfast_daemon.models.base import Model
 from holdfast_daemon.models.catalogue import Catalogue, CatalogueEntry
-from holdfast_daemon.models.offline import INFO, OfflineModel
+from holdfast_daemon.models.offline import OfflineModel
+from holdfast_daemon.models.offline_info import INFO
 from holdfast_protocol.methods.catalogue import ModelInfo
 
 

@@ -25,7 +25,7 @@ from holdfast_daemon.models.base import (
     ToolResultsMessage,
     UserMessage,
 )
-from holdfast_daemon.models.offline import INFO
+from holdfast_daemon.models.offline_info import INFO
 from holdfast_daemon.models.offline_requests import COUNT_MAX, FILES_MAX, NOT_AN_AI
 from holdfast_daemon.tools.builtin import builtin_tools
 from holdfast_daemon.tools.files import ReadTool

@@ -7,8 +7,11 @@
 import type { CallMethod } from "./resend.js";
 import type { Event, Methods, RequestOpened, RequestRespondParams } from "./protocol.js";
 
-/** `outcome` is `allow`, `deny`, or the id of one of the request's options. */
-export type Answer = Pick<RequestRespondParams, "outcome" | "scope" | "message">;
+/**
+ * `outcome` is `allow`, `deny`, or the id of one of the request's options; `values` are what a form is filled
+ * in with, by the names of its fields.
+ */
+export type Answer = Pick<RequestRespondParams, "outcome" | "scope" | "message" | "values">;
 
 export interface RequestContext {
   sessionId: string;
@@ -120,13 +123,14 @@ export class RequestDesk {
     if (withdrawn.signal.aborted) return;
     const answer = await ask(whole, { sessionId, signal: withdrawn.signal });
     if (answer === undefined || withdrawn.signal.aborted) return;
-    const { outcome, scope, message } = answer;
+    const { outcome, scope, message, values } = answer;
     await this.#options.call("request/respond", {
       sessionId,
       requestId: request.requestId,
       outcome,
       ...(scope === undefined ? {} : { scope }),
       ...(message === undefined ? {} : { message }),
+      ...(values === undefined ? {} : { values }),
     });
   }
 

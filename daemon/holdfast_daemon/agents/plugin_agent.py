@@ -100,6 +100,7 @@ class _Run:
         self._asked = 0  # Responses of models the agent asked for.
         self._steps = 0  # That ended.
         self._events = 0  # Of the step under way; 0: none is.
+        self._given_up = False  # The response that is waited for is wanted no more.
 
     def begin(self) -> Begin:
         session, declared = self._session, self._agent.context
@@ -133,8 +134,9 @@ class _Run:
             usage, cost = self._spent.take(error.usage, error.cost)
             raise ModelError(error.info, usage if usage != Usage() else None, cost) from error
         except StepsExhausted:
-            for event in self._spent.rest("end_turn"):
-                yield event
+            if not self._events:
+                for event in self._spent.rest("end_turn"):
+                    yield event
             raise
 
     async def _yielded(self) -> AsyncGenerator[StepEvent]:
@@ -223,6 +225,7 @@ class _Run:
         if stream is None:
             raise self._nonsense("it wants more of a response that is over")
         reply: Reply | None = None
+        self._given_up = False
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._watch, line.stream, group.cancel_scope)
@@ -230,7 +233,7 @@ class _Run:
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as failures:
             raise _sole(failures) from None
-        if reply is None or reply.event is None:
+        if self._given_up or reply is None or reply.event is None:
             await self._close(line.stream)
         if reply is not None:
             await self._process.tell(reply)
@@ -257,6 +260,7 @@ class _Run:
             if not isinstance(line, Close):
                 raise self._nonsense("it spoke while an answer was due")
             if line.stream == waits_for:
+                self._given_up = True
                 scope.cancel()
                 return
             await self._close(line.stream)

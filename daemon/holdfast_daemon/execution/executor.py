@@ -5,6 +5,7 @@ turns results into events. Cancelling a call ends everything it started before t
 """
 
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -75,7 +76,8 @@ class Executor:
     """All tools of the daemon and the limits their calls share.
 
     Args:
-        tools: each name once.
+        tools: each name once; or how to get them when the first session is made: they and their schemas take
+            a good part of a start.
         limits: see `ExecutionLimits`.
 
     Raises:
@@ -83,16 +85,27 @@ class Executor:
         TypeError: a tool's input type has no plain schema.
     """
 
-    def __init__(self, tools: Sequence[Tool], limits: ExecutionLimits) -> None:
-        self._tools = {tool.name: tool for tool in tools}
-        if len(self._tools) != len(tools):
-            raise ValueError("two tools have one name")
+    def __init__(self, tools: Sequence[Tool] | Callable[[], Sequence[Tool]], limits: ExecutionLimits) -> None:
+        self._make = tools if callable(tools) else lambda: tools
         self._limits = limits
-        self._specs = tuple(
-            ToolSpec(name=t.name, description=t.description, input_schema=input_schema(t.input_type))
-            for t in tools
-        )
         self._slots = anyio.CapacityLimiter(limits.calls_max)
+        if not callable(tools):
+            self.specs()
+
+    @functools.cached_property
+    def _tools(self) -> dict[str, Tool]:
+        made = self._make()
+        tools = {tool.name: tool for tool in made}
+        if len(tools) != len(made):
+            raise ValueError("two tools have one name")
+        return tools
+
+    @functools.cached_property
+    def _specs(self) -> tuple[ToolSpec, ...]:
+        return tuple(
+            ToolSpec(name=t.name, description=t.description, input_schema=input_schema(t.input_type))
+            for t in self._tools.values()
+        )
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """Give the tools as models are told of them, always in the same order."""

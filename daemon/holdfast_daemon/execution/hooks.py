@@ -20,7 +20,6 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
 import anyio
-import anyio.to_process
 import msgspec
 
 from holdfast_daemon.config import HookEvent, HookSpec
@@ -155,6 +154,8 @@ async def _call(
     call = deepcopy(call)
     if inspect.iscoroutinefunction(function):
         return await function(call)
+    import anyio.to_process  # noqa: PLC0415 - with the first such hook
+
     return await anyio.to_process.run_sync(function, call, cancellable=True, limiter=processes)
 
 

@@ -53,32 +53,45 @@ class Launcher:
     """All processes that tools started and that still run.
 
     Args:
-        sandbox: what confines them.
+        sandbox: what confines them, or how to find it out when it is first needed; that may block.
         brands: the daemon's.
         settings: of the sandbox.
     """
 
     def __init__(
         self,
-        sandbox: Sandbox | None = None,
+        sandbox: Sandbox | Callable[[], Sandbox] | None = None,
         brands: Brands | None = None,
         settings: SandboxSettings | None = None,
     ) -> None:
-        self._sandbox = sandbox or Unconfined("no sandbox was asked for.")
+        self._detect = sandbox if callable(sandbox) else None
+        self._found = None if callable(sandbox) else sandbox or Unconfined("no sandbox was asked for.")
+        self._detecting = anyio.Lock()
         self._brands = brands or Brands.of_process()
         self._settings = settings or SandboxSettings()
         self._running: Counter[int] = Counter()  # By brand; read from a thread, replaced as a whole.
         self._lasting: Counter[int] = Counter()  # Of processes that outlive calls; likewise.
 
+    async def ready(self) -> Sandbox:
+        """Find out what confines the processes, once; nothing of it is known before."""
+        if self._found is None:
+            async with self._detecting:
+                if self._found is None and self._detect is not None:
+                    self._found = await anyio.to_thread.run_sync(self._detect)
+        assert self._found is not None
+        return self._found
+
     @property
     def sandbox(self) -> SandboxInfo:
-        """What confines the processes, for `session_started`."""
-        return self._sandbox.info
+        """What confines the processes, for `session_started`; after `ready`."""
+        assert self._found is not None
+        return self._found.info
 
     @property
     def confines(self) -> bool:
-        """Whether a command may run without a question, see `gate`."""
-        return self._sandbox.confines
+        """Whether a command may run without a question, see `gate`; after `ready`."""
+        assert self._found is not None
+        return self._found.confines
 
     def statistics(self) -> LauncherStatistics:
         """Give how many processes run."""
@@ -112,13 +125,14 @@ class Launcher:
             OutputTooLarge: it wrote too much.
             OSError: it could not be started.
         """
-        confines = self._sandbox.confines
+        sandbox = await self.ready()
+        confines = sandbox.confines
         if self._settings.mode == "require" and not confines:
             raise NotConfined(self.sandbox.detail or "there is no sandbox")
         brand = self._brands.new()
         async with (
             self._counted(brand),
-            self._sandbox.command(argv, cwd, self._allowed(confinement)) as command,
+            sandbox.command(argv, cwd, self._allowed(confinement)) as command,
         ):
             await anyio.to_thread.run_sync(_check_directory, cwd)
             return await run_process(
@@ -142,11 +156,12 @@ class Launcher:
             NotConfined: the settings require a sandbox.
             OSError: the directory is not there.
         """
-        confines = self._sandbox.confines
+        sandbox = await self.ready()
+        confines = sandbox.confines
         if self._settings.mode == "require" and not confines:
             raise NotConfined(self.sandbox.detail or "there is no sandbox")
         brand = self._brands.new()
-        async with self._sandbox.command(argv, cwd, self._allowed(confinement)) as command:
+        async with sandbox.command(argv, cwd, self._allowed(confinement)) as command:
             await anyio.to_thread.run_sync(_check_directory, cwd)
             self._lasting[brand] += 1
             try:

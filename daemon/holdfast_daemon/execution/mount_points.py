@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
 
-from holdfast_daemon.execution.bubblewrap import Mounts
+if TYPE_CHECKING:
+    from holdfast_daemon.execution.bubblewrap import Mounts
+
 
 _RECORD_BYTES_MAX: Final = 1024 * 1024
 
@@ -33,7 +35,7 @@ class MountPoints:
         self._turn = anyio.CapacityLimiter(1)  # One change at a time: what one call needs, another removes.
 
     @asynccontextmanager
-    async def held(self, look: Callable[[], Mounts]) -> AsyncGenerator[Mounts]:
+    async def held(self, look: Callable[[], "Mounts"]) -> "AsyncGenerator[Mounts]":
         """Have the directories exist that some mounts need; give the mounts.
 
         Args:
@@ -68,7 +70,7 @@ class MountPoints:
                 os.rmdir(path)  # noqa: PTH106 - bytes
         self._record.unlink()
 
-    def _hold(self, mounts: Mounts, held: list[str]) -> None:
+    def _hold(self, mounts: "Mounts", held: list[str]) -> None:
         self._write_down([*self._users, *mounts.missing])
         for path in mounts.missing:
             with contextlib.suppress(FileExistsError):

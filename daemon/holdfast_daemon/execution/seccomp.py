@@ -7,7 +7,7 @@ an error; nothing is killed for trying. Pure: knows nothing of how the program i
 """
 
 import errno
-import platform
+import os
 import socket
 import struct
 from collections.abc import Mapping
@@ -120,9 +120,9 @@ def filter_program(*, unix_sockets: bool, machine: str | None = None) -> bytes |
 
     Args:
         unix_sockets: whether sockets of the file system may be made; pairs of them always may.
-        machine: as `platform.machine` says it.
+        machine: as `os.uname` says it.
     """
-    known = _MACHINES.get(machine or platform.machine())
+    known = _MACHINES.get(machine or os.uname().machine)
     if known is None:
         return None
     families = (*_FAMILIES, socket.AF_UNIX) if unix_sockets else _FAMILIES

@@ -13,7 +13,6 @@ They stand in for a `preexec_fn`, which would run Python between fork and exec.
 import functools
 import os
 import resource
-import shutil
 import subprocess
 import sys
 from typing import Final
@@ -56,6 +55,8 @@ def available_shims() -> Shims:
     """Find out, once, which shims are here and allowed. Blocks for some milliseconds."""
     if sys.platform != "linux":
         return Shims()
+    import shutil  # noqa: PLC0415 - with the first process
+
     setpriv = shutil.which("setpriv", path=_PATH)
     prlimit = shutil.which("prlimit", path=_PATH)
     if resource.getrlimit(resource.RLIMIT_RTTIME)[1] != resource.RLIM_INFINITY:

@@ -37,13 +37,14 @@ def server_info(services: Services) -> ServerInfo:
 
 async def status(services: Services, _caller: Caller, _params: DaemonStatusParams) -> DaemonStatusResult:
     """Answer `daemon/status`."""
+    sandbox = await services.launcher.ready()
     return DaemonStatusResult(
         server=server_info(services),
         state=services.lifecycle.state,
         uptime_ms=int(time.time() * 1000) - services.started_at,
         rss_bytes=_rss_bytes(),
         endpoints=services.lifecycle.endpoints,
-        sandbox=services.launcher.sandbox.kind,
+        sandbox=sandbox.info.kind,
         sessions=services.registry.statistics(),
         net=services.lifecycle.net_statistics(),
         hub=services.hub.statistics(),

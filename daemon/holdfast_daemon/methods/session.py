@@ -156,6 +156,8 @@ async def _started(services: Services, params: SessionCreateParams) -> events.Se
     _check_meta(services, params.meta)
     # In a thread: a directory on a mount that does not answer holds up this call alone.
     cwd, roots = await to_thread.run_sync(_directories, params.cwd, params.roots)
+    sandbox = await services.launcher.ready()
+    instructions = await services.runs.extensions.instructions(cwd)
     return events.SessionStarted(
         cwd=cwd,
         roots=roots,
@@ -166,8 +168,9 @@ async def _started(services: Services, params: SessionCreateParams) -> events.Se
         unattended=params.unattended,
         budget=params.budget,
         title=params.title,
+        instructions=instructions,
         meta=params.meta,
-        sandbox=services.launcher.sandbox,
+        sandbox=sandbox.info,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from holdfast_daemon.models import offline
+from holdfast_daemon.models import offline_info
 from holdfast_daemon.models.base import Model
 from holdfast_protocol.methods.catalogue import ModelInfo
 
@@ -29,7 +29,13 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
     make: Callable[[], Model]
 
 
-BUILT_IN: Final = (CatalogueEntry(info=offline.INFO, make=offline.OfflineModel),)
+def _offline() -> Model:
+    from holdfast_daemon.models.offline import OfflineModel  # noqa: PLC0415 - on first use
+
+    return OfflineModel()
+
+
+BUILT_IN: Final = (CatalogueEntry(info=offline_info.INFO, make=_offline),)
 
 
 class ModelSource(Protocol):
@@ -70,7 +76,7 @@ class Catalogue:
 
     def __init__(
         self,
-        default: str = offline.NAME,
+        default: str = offline_info.NAME,
         entries: tuple[CatalogueEntry, ...] = BUILT_IN,
         source: ModelSource | None = None,
     ) -> None:

@@ -25,21 +25,14 @@ from holdfast_daemon.models.base import (
     ToolSpec,
     UserMessage,
 )
-from holdfast_daemon.models.offline_playback import PROVIDER, Forever, Pace, Pause, Playback
+from holdfast_daemon.models.offline_info import INFO, PROVIDER
+from holdfast_daemon.models.offline_playback import Forever, Pace, Pause, Playback
 from holdfast_daemon.models.offline_requests import NOT_AN_AI, prompt_text, respond
 from holdfast_daemon.models.offline_script import is_script, parse_script
 from holdfast_daemon.models.offline_steps import BadScript, Step, Text
 from holdfast_protocol.content import plain_text
 from holdfast_protocol.events import ErrorInfo
 from holdfast_protocol.methods.catalogue import ModelInfo
-
-NAME: Final = "offline/rehearsal"
-
-INFO: Final = ModelInfo(
-    name=NAME,
-    provider=PROVIDER,
-    description="Not an AI: turns simple requests and YAML scripts into real tool calls. Deterministic.",
-)
 
 _UNSUSPENDED_MAX: Final = 64
 """After so many events without a wait other tasks get their turn, and a cancellation is heard."""

@@ -19,6 +19,7 @@ from holdfast_daemon.models.base import (
     StepCompleted,
     StepEvent,
 )
+from holdfast_daemon.models.offline_info import PROVIDER
 from holdfast_daemon.models.offline_steps import (
     Action,
     Call,
@@ -36,8 +37,6 @@ from holdfast_daemon.models.offline_steps import (
     Words,
 )
 from holdfast_protocol.events import BlockKind, Cost, ErrorInfo, StopReason, Usage
-
-PROVIDER: Final = "offline"
 
 CHARS_PER_TOKEN: Final = 4
 """A rule of thumb for English; the estimate only has to be the same every time."""

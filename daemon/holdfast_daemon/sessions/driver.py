@@ -238,6 +238,7 @@ class Driver:
                 plan_asked = False
                 self._resumed = None
         except ModelError as error:
+            self._output.add(error.usage or Usage(), error.cost)
             return self._failed(error.info)
         except (StepsExhausted, BudgetExhausted) as end:
             return self._completed("max_steps" if isinstance(end, StepsExhausted) else "budget")
@@ -276,6 +277,7 @@ class Driver:
             raise _not_found(f"There is no agent {self._agent_name}; there are: {', '.join(agents)}.")
         self._agent = agent
         self._consent.agent_mode = agent.mode_override
+        self._calls.limit_to(agent.may_use)
         if agent.model_override is not None and agent.model_override != self.model.info.name:
             model = self._models(agent.model_override)
             if model is None:

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
+
 from holdfast_daemon.config import ExecutionLimits
 from holdfast_daemon.execution.launcher import Launcher
+from holdfast_protocol import events
 from holdfast_protocol.methods.extension import McpServerSpec
 
 if TYPE_CHECKING:
@@ -67,6 +70,15 @@ class Extensions:
         if self._plugins is None:
             self._plugins = Plugins(self._config_dir, self.trust, self._launcher)
         return self._plugins
+
+    async def instructions(self, cwd: str) -> tuple[events.Instructions, ...]:
+        """Give what the project of a directory tells agents; nothing if it is not trusted."""
+        project = await self.trust.project(cwd)
+        if not project.has or not await self.trust.is_trusted(project.path):
+            return ()
+        from holdfast_daemon.extensions.instructions import instructions_event  # noqa: PLC0415 - seldom needed
+
+        return await anyio.to_thread.run_sync(instructions_event, project.path, cwd)
 
     def reload(self) -> None:
         """Have all plugins read again when they are next asked for."""

@@ -291,6 +291,7 @@ class Mutations:
             self._runs.check_serving()
             return await self._journal.commit(self._log, *admission.group, rows=rows)
         self._runs.check_room()
+        await self._runs.ready()
         assert self._view.settings is not None
         driver = self._driver(admission.started)
         self._slot.reserve(driver, number)
@@ -313,6 +314,7 @@ class Mutations:
         if self._slot.busy:
             return
         if cause == "daemon_restarted" and waits_for_people(self._view):
+            await self._runs.ready()
             self._take_up_waiting(tasks)
             return
         closing = closing_events(self._view, cause)

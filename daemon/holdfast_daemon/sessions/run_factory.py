@@ -205,9 +205,13 @@ class RunFactory:
         delegation.serve(driver)
         return driver
 
+    async def ready(self) -> None:
+        """Find out what confines commands, before a run says so."""
+        await self._launcher.ready()
+
     @property
     def sandbox(self) -> SandboxInfo:
-        """What confines the processes of tools."""
+        """What confines the processes of tools; after `ready`."""
         return self._launcher.sandbox
 
     def place(self, settings: Settings, env: dict[str, str]) -> "SessionPlace":

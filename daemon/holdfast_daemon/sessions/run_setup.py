@@ -5,10 +5,7 @@ there to say anything, gets a run without it.
 """
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-import anyio.to_thread
 
 from holdfast_daemon.sessions.consent import Consent, Unattended
 from holdfast_daemon.sessions.extension_slot import ExtensionSlot
@@ -64,7 +61,7 @@ class RunSetup:
         if project.has:
             trusted = await self._extensions.trust.is_trusted(project.path)
             trusted = trusted or await self._ask(project, resumed=resumed)
-            await self._read_instructions(project.path if trusted else None, history)
+            await self._read_instructions(history, trusted=trusted)
         known = self._slot.found
         found = await self._slot.open()
         if found is not known:
@@ -107,14 +104,9 @@ class RunSetup:
             options=_OPTIONS,
         )
 
-    async def _read_instructions(self, project: str | None, history: History) -> None:
+    async def _read_instructions(self, history: History, *, trusted: bool) -> None:
         """Let the log say which instructions hold now, if they are not those it has."""
-        from holdfast_daemon.extensions.instructions import instructions_event  # noqa: PLC0415 - seldom needed
-
-        files: tuple[events.Instructions, ...] = ()
-        if project is not None:
-            cwd = str(Path(self._cwd))
-            files = await anyio.to_thread.run_sync(instructions_event, project, cwd)
+        files = await self._extensions.instructions(self._cwd) if trusted else ()
         if files != history.instruction_files:
             await self._log.commit(events.SessionUpdated(instructions=files))
 

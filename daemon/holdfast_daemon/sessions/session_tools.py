@@ -5,6 +5,8 @@ Of a name a client's counts first, then the daemon's; no extension takes a name 
 
 from typing import Any
 
+import msgspec
+
 from holdfast_daemon.execution.executor import Executor, PreparedCall, ToolRefusal
 from holdfast_daemon.extensions.extension_tool import info_of, spec_of
 from holdfast_daemon.models.base import ToolSpec
@@ -42,9 +44,18 @@ class SessionTools:
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """Give the tools as models are told of them, in a stable order."""
-        own = self._executor.specs()
+        own = (self._delegating(spec) for spec in self._executor.specs())
         theirs = (spec_of(tool) for tool in self._slot.tools.values())
         return (*self._not_hosted((*own, *theirs)), *self._hosted.specs())
+
+    def _delegating(self, spec: ToolSpec) -> ToolSpec:
+        """Name the sub-agents of plugins in the tool that starts them."""
+        agents = self._slot.agents() if spec.name == "delegate" else {}
+        if not agents:
+            return spec
+        listed = "\n".join(f"- {agent.name}: {agent.description}" for agent in agents.values())
+        description = f"{spec.description}\nBeside `chat` there are:\n{listed}"
+        return msgspec.structs.replace(spec, description=description)
 
     def infos(self) -> tuple[ToolInfo, ...]:
         """Give the tools as clients see them, in the same order."""

@@ -5,6 +5,7 @@
 An answer covers the input that was asked about and nothing else, and opens no mode that refuses.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -43,13 +44,21 @@ class ToolAdmission:
     ) -> None:
         self._run_id = run_id
         self._tools = tools
+        self._may_use: Callable[[str], bool] = lambda _tool: True
         self._hooks = hooks
         self._consent = consent
         self._workspace = workspace
 
+    def limit_to(self, may_use: Callable[[str], bool]) -> None:
+        """Say which tools the run's agent may use; what is not offered may be called by name all the same."""
+        self._may_use = may_use
+
     async def check(self, call: Call) -> PreparedCall | Asked | ToolRefusal:
         """Say what becomes of a call: it may start, people are asked, or it is refused."""
         prepared = self._prepare(call, call.input_json)
+        if isinstance(prepared, PreparedCall) and not self._may_use(call.tool):
+            error = ErrorInfo(kind="denied", message=f"The agent may not use {call.tool}.")
+            return ToolRefusal(tool=call.tool, raw_input=prepared.raw_input, error=error)
         if isinstance(prepared, PreparedCall):
             prepared = await self._pass_hooks(call, prepared)
         if isinstance(prepared, ToolRefusal):

@@ -6,7 +6,7 @@ A call that is refused on the way has an outcome and no start: a start means tha
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import anyio
@@ -93,6 +93,10 @@ class ToolCalls:
         self._expected: frozenset[str] = frozenset()
         self._cancelled_early: set[str] = set()
         self._bad_inputs = 0
+
+    def limit_to(self, may_use: Callable[[str], bool]) -> None:
+        """Say which tools the run's agent may use."""
+        self._admission.limit_to(may_use)
 
     def expect(self, tool_call_ids: Iterable[str]) -> None:
         """Say which calls will go on: the run waited for answers through a restart, and is being taken up."""

@@ -5,7 +5,6 @@ from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.tools.base import Tool
 from holdfast_daemon.tools.delegate import DelegateTool
 from holdfast_daemon.tools.edit import EditTool
-from holdfast_daemon.tools.fetch import FetchTool
 from holdfast_daemon.tools.files import ReadTool
 from holdfast_daemon.tools.listing import GlobTool, ListTool
 from holdfast_daemon.tools.search import GrepTool
@@ -27,7 +26,6 @@ def builtin_tools(
     """
     launcher = launcher or Launcher()
     turns = Turns()
-    fetch = (FetchTool(limits, launcher, fetching),) if fetching and fetching.domains else ()
     return (
         ReadTool(),
         WriteTool(limits, turns),
@@ -36,7 +34,15 @@ def builtin_tools(
         GlobTool(limits),
         GrepTool(limits, launcher),
         ShellTool(limits, launcher),
-        *fetch,
+        *_fetch(limits, launcher, fetching),
         TodoTool(),
         DelegateTool(limits.timeout_s_max),
     )
+
+
+def _fetch(limits: ExecutionLimits, launcher: Launcher, fetching: FetchSettings | None) -> tuple[Tool, ...]:
+    if fetching is None or not fetching.domains:
+        return ()
+    from holdfast_daemon.tools.fetch import FetchTool  # noqa: PLC0415 - where something may be fetched
+
+    return (FetchTool(limits, launcher, fetching),)

@@ -25,7 +25,7 @@ from holdfast_client.errors import ClientError, ConnectionLost, LogChanged, NoAn
 from holdfast_protocol import events
 from holdfast_protocol.capabilities import RequestKind
 from holdfast_protocol.errors import InvalidParams, NotFound, RpcError
-from holdfast_protocol.events import RequestOpened
+from holdfast_protocol.events import Json, RequestOpened
 from holdfast_protocol.methods.request import Scope
 
 _logger = logging.getLogger(__name__)
@@ -69,11 +69,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         outcome: `allow` or `deny` for a permission, or the id of one of the request's options.
         scope: how far it reaches.
         message: for the model, or the answer in words.
+        values: what a form is filled in with, by the names of its fields.
     """
 
     outcome: str
     scope: Scope = "once"
     message: str | None = None
+    values: dict[str, Json] | None = None
 
 
 Reply = Answer | str | None
@@ -237,6 +239,7 @@ class Attendance:
                     outcome=answer.outcome,
                     scope=answer.scope,
                     message=answer.message,
+                    values=answer.values,
                 )
             except (ConnectionLost, NoAnswer):
                 await self._caller.wait_connected()

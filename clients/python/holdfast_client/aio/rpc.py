@@ -21,6 +21,7 @@ from holdfast_protocol.methods import (
     catalogue,
     connection,
     daemon,
+    extension,
     prompt,
     request,
     session,
@@ -117,6 +118,14 @@ class Rpc:
     tool_register = _method("tool/register", catalogue.ToolRegisterParams, catalogue.ToolRegisterResult)
     tool_output = _method("tool/output", catalogue.ToolOutputParams, catalogue.ToolOutputResult)
     tool_complete = _method("tool/complete", catalogue.ToolCompleteParams, catalogue.ToolCompleteResult)
+
+    trust_list = _method("trust/list", extension.TrustListParams, extension.TrustListResult)
+    trust_remove = _method("trust/remove", extension.TrustRemoveParams, extension.TrustRemoveResult)
+    command_list = _method("command/list", extension.CommandListParams, extension.CommandListResult)
+    plugin_list = _method("plugin/list", extension.PluginListParams, extension.PluginListResult)
+    plugin_reload = _method("plugin/reload", extension.PluginReloadParams, extension.PluginReloadResult)
+    mcp_list = _method("mcp/list", extension.McpListParams, extension.McpListResult)
+    mcp_restart = _method("mcp/restart", extension.McpRestartParams, extension.McpRestartResult)
 
     usage_get = _method("usage/get", usage.UsageGetParams, usage.UsageGetResult)
 

@@ -291,11 +291,30 @@ class Session:
         return tuple(item.request for item in found.requests)
 
     async def respond(
-        self, request_id: str, outcome: str, *, scope: Scope = "once", message: str | None = None
+        self,
+        request_id: str,
+        outcome: str,
+        *,
+        scope: Scope = "once",
+        message: str | None = None,
+        values: dict[str, Json] | None = None,
     ) -> RequestRespondResult:
-        """Answer a request: `allow`, `deny`, or the id of one of its options. The first answer counts."""
+        """Answer a request: `allow`, `deny`, or the id of one of its options. The first answer counts.
+
+        Args:
+            request_id: which.
+            outcome: see above.
+            scope: how far an answer to a permission reaches.
+            message: for the model.
+            values: what a form is filled in with, by the names of its fields.
+        """
         return await self._rpc.request_respond(
-            session_id=self.id, request_id=request_id, outcome=outcome, scope=scope, message=message
+            session_id=self.id,
+            request_id=request_id,
+            outcome=outcome,
+            scope=scope,
+            message=message,
+            values=values,
         )
 
     async def attend(self) -> None:

@@ -45,6 +45,14 @@ class Rpc(Twin):
     tool_output = twin(aio.Rpc.tool_output)
     tool_complete = twin(aio.Rpc.tool_complete)
 
+    trust_list = twin(aio.Rpc.trust_list)
+    trust_remove = twin(aio.Rpc.trust_remove)
+    command_list = twin(aio.Rpc.command_list)
+    plugin_list = twin(aio.Rpc.plugin_list)
+    plugin_reload = twin(aio.Rpc.plugin_reload)
+    mcp_list = twin(aio.Rpc.mcp_list)
+    mcp_restart = twin(aio.Rpc.mcp_restart)
+
     usage_get = twin(aio.Rpc.usage_get)
 
     daemon_status = twin(aio.Rpc.daemon_status)

@@ -15,7 +15,17 @@ from holdfast_protocol.methods.prompt import SessionPromptParams
 
 P = TypeVar("P", bound=msgspec.Struct)
 
-_SAME_TWICE: Final = frozenset({"rule/remove", "token/list", "token/revoke", "tool/register"})
+_SAME_TWICE: Final = frozenset(
+    {
+        "mcp/list",
+        "plugin/reload",
+        "rule/remove",
+        "token/list",
+        "token/revoke",
+        "tool/register",
+        "trust/remove",
+    }
+)
 
 _OWN_KEYS: Final = {
     "session/create": "session_id",
