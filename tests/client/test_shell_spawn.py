@@ -99,7 +99,8 @@ def test_the_daemon_gets_no_secrets_no_terminal_and_no_directory_of_its_starter(
     assert lines[-1] == "/"
     assert f"HOLDFAST_HOME={home.path}" in lines
     assert {"PATH", "LC_CTYPE"} <= names
-    assert not names & {"ANTHROPIC_API_KEY", "PYTHONPATH"}
+    assert "ANTHROPIC_API_KEY" in names
+    assert "PYTHONPATH" not in names
 
 
 def test_the_daemon_runs_in_a_session_of_its_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +125,8 @@ def test_only_allow_listed_names_reach_the_daemon(home: Home) -> None:
         "XDG_STATE_HOME": "/state",
         "HOLDFAST_HOME": "relative",
         "OPENAI_API_KEY": "sk",
+        "API_KEY": "of nobody",
+        "AWS_SECRET_ACCESS_KEY": "no model's",
         "CLAUDECODE": "1",
         "LD_PRELOAD": "evil.so",
         "SSH_AUTH_SOCK": "/agent",
@@ -139,6 +142,7 @@ def test_only_allow_listed_names_reach_the_daemon(home: Home) -> None:
         "LC_ALL": "C",
         "XDG_STATE_HOME": "/state",
         "HOLDFAST_HOME": str(home.path),
+        "OPENAI_API_KEY": "sk",
     }
 
 

@@ -1,17 +1,21 @@
 """Answering requests to people (design 7: the first valid answer counts, everybody learns of it)."""
 
 import asyncio
+import sys
 import threading
 
 import anyio
 import pytest
 from library_world import WAIT_S, Cuttable, client_of, daemon_in
 
+from fakes import mcp_server
 from fakes.daemons import Home, ProcessDaemon
 from holdfast_client import aio
 from holdfast_client.aio.foreign_code import StrayCancellation
 from holdfast_protocol import events
+from holdfast_protocol.content import plain_text
 from holdfast_protocol.errors import InvalidParams
+from holdfast_protocol.methods.extension import StdioServer
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -86,6 +90,41 @@ async def test_a_client_with_a_callback_counts_as_somebody_who_is_here(home: Hom
             with anyio.fail_after(WAIT_S):
                 await session.run(WRITE)
             assert not written(home)
+
+
+async def test_a_form_of_an_mcp_server_is_filled_in_by_the_callback(home: Home):
+    def answer(ask: aio.Ask) -> aio.Answer:
+        assert (ask.request.kind, ask.request.detail["server"]) == ("form", "test")
+        assert list(ask.request.detail["schema"]["properties"]) == ["colour"]
+        return aio.Answer(outcome="accept", values={"colour": "green"})
+
+    async with daemon_in(home), client_of(home, answer={"form": answer}) as client:
+        server = StdioServer(name="test", command=sys.executable, args=(mcp_server.__file__,))
+        session = await client.create_session(str(home.work), mode="auto", mcp_servers=(server,))
+        with anyio.fail_after(WAIT_S):
+            result = await session.run("script:\n  - call: {tool: mcp__test__ask, input: {}}\n  - text: Done.")
+        (completed,) = [event for event in result.events if isinstance(event, events.ToolCallCompleted)]
+        assert plain_text(completed.result) == "accept green"
+        (resolved,) = [event for event in result.events if isinstance(event, events.RequestResolved)]
+        assert resolved.values == {"colour": "green"}
+
+
+async def test_a_form_is_filled_in_by_hand(home: Home):
+    async with daemon_in(home), client_of(home) as client:
+        server = StdioServer(name="test", command=sys.executable, args=(mcp_server.__file__,))
+        session = await client.create_session(str(home.work), mode="auto", mcp_servers=(server,))
+        with anyio.fail_after(WAIT_S):
+            asks = "script:\n  - call: {tool: mcp__test__ask, input: {}}\n  - text: Done."
+            async with session.stream(asks) as run:
+                async for event in run:
+                    if isinstance(event, events.RequestOpened):
+                        answered = await session.respond(
+                            event.request_id, "accept", values={"colour": "blue"}
+                        )
+                        assert answered.accepted
+                    if isinstance(event, events.ToolCallCompleted):
+                        assert plain_text(event.result) == "accept blue"
+                assert (await run.result()).ok
 
 
 async def test_kinds_can_be_answered_one_by_one(home: Home):

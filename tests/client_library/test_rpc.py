@@ -58,6 +58,23 @@ async def test_a_misspelt_param_is_an_error_here(home: Home):
             await client.rpc.session_create(dir=str(home.work))
 
 
+async def test_sub_agents_are_listed_by_their_parent_alone_in_both_libraries(home: Home):
+    async with daemon_in(home), client_of(home) as client:
+        session = await client.create_session(str(home.work), mode="auto")
+        script = "script:\n  - call: {tool: delegate, input: {task: say done}}\n  - text: Done."
+        assert (await session.run(script)).ok
+        assert [info.session_id async for info in client.sessions()] == [session.id]
+        children = [info async for info in client.sessions(parent=session.id)]
+        assert [info.parent for info in children] == [session.id]
+
+        def ask() -> list[str]:
+            with blocking.connect("attach", locations=locations(home), autostart=False) as other:
+                assert other.rpc.trust_list().directories == ()
+                return [info.session_id for info in other.sessions(parent=session.id)]
+
+        assert await anyio.to_thread.run_sync(ask) == [info.session_id for info in children]
+
+
 async def test_usage_is_typed_in_both_libraries(home: Home):
     async with daemon_in(home), client_of(home) as client:
         made = await client.rpc.session_create(cwd=str(home.work))

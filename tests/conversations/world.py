@@ -1,10 +1,12 @@
 """The daemon of one conversation, the clients that talk to it, and what the conversation remembers."""
 
+import sys
 from itertools import product
 from typing import Any, Final, Literal, NamedTuple
 
 from conversations.listener import Listener
 from conversations.patterns import Variables
+from fakes import mcp_server
 from fakes.daemons import Daemon, ProcessDaemon
 from fakes.framings import FRAMINGS
 from fakes.home import Home
@@ -39,7 +41,8 @@ class World:
         daemon: not started yet.
 
     Attributes:
-        variables: what steps remember.
+        variables: what steps remember; from the start `$cwd`, `$home`, `$token`, and `$python` with
+            `$mcp_server`, a program to be run with it.
         open: by name, the client that connected last under it and was not closed by a step.
         clients: all there ever were.
         alive: the daemon runs.
@@ -49,7 +52,12 @@ class World:
     relayed = False
 
     def __init__(self, wire: Wire, home: Home, daemon: Daemon) -> None:
-        self.variables: Variables = {"cwd": str(home.work.resolve()), "home": str(home.path.resolve())}
+        self.variables: Variables = {
+            "cwd": str(home.work.resolve()),
+            "home": str(home.path.resolve()),
+            "python": sys.executable,
+            "mcp_server": mcp_server.__file__,
+        }
         self.open: dict[str, Listener] = {}
         self.clients: list[RawClient] = []
         self.alive = False

@@ -66,7 +66,10 @@ export class Daemon {
   /** Start it again, on the same log. */
   async start(): Promise<void> {
     const { home } = this;
-    const args = ["--state", `${home}/state`, "--runtime", `${home}/run`, "--ready-fd", "3", ...this.#args];
+    // What the machine has, a sandbox or model servers, changes no test.
+    const apart = ["--set", "sandbox.mode=off", "--set", "daemon.default_model=offline/rehearsal"];
+    const places = ["--state", `${home}/state`, "--runtime", `${home}/run`, "--ready-fd", "3"];
+    const args = [...places, ...apart, ...this.#args];
     const child = spawn(holdfastd(), args, {
       env: environment(home),
       stdio: ["ignore", "inherit", "inherit", "pipe"],

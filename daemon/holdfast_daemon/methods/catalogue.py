@@ -36,6 +36,7 @@ async def agents(services: Services, _caller: Caller, params: AgentListParams) -
 async def models(services: Services, _caller: Caller, _params: ModelListParams) -> ModelListResult:
     """Answer `model/list`."""
     catalogue = services.runs.catalogue
+    await catalogue.refresh()
     return ModelListResult(models=catalogue.models, default=catalogue.default)
 
 

@@ -151,7 +151,7 @@ async def export(services: Services, _caller: Caller, params: SessionExportParam
 async def _started(services: Services, params: SessionCreateParams) -> events.SessionStarted:
     config = services.config
     agent = params.agent or config.default_agent
-    model = params.model or services.runs.catalogue.default
+    model = params.model or await services.runs.catalogue.choose()
     services.runs.check_names(agent=agent, model=model)
     _check_meta(services, params.meta)
     # In a thread: a directory on a mount that does not answer holds up this call alone.

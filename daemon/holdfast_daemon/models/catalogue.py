@@ -4,9 +4,12 @@ Adapters bring heavy libraries in, so an entry holds how to make a model, not th
 providers have is asked for only when somebody names one of their models or wants the list.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+import anyio
 import msgspec
 
 from holdfast_daemon.models import offline_info
@@ -15,6 +18,10 @@ from holdfast_protocol.methods.catalogue import ModelInfo
 
 AUTO: Final = "auto"
 """A default that is chosen: the first model of a provider that can be used, else the offline one."""
+
+
+REFRESH_S: Final = 30.0
+"""What was looked for is not looked for again so soon."""
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +56,10 @@ class ModelSource(Protocol):
         """Give a model that is not among the entries, by its name; None where nobody has such names."""
         ...
 
+    async def detect(self) -> Iterable[CatalogueEntry]:
+        """Look for models that come and go, as those of servers on this machine. Never raises; bounded."""
+        ...
+
 
 class NoSource:
     """No models but those that are built in. Implements `ModelSource`."""
@@ -60,6 +71,10 @@ class NoSource:
     def named(self, name: str) -> CatalogueEntry | None:
         """See `ModelSource.named`."""
         del name
+
+    async def detect(self) -> Iterable[CatalogueEntry]:
+        """See `ModelSource.detect`."""
+        return ()
 
 
 class Catalogue:
@@ -85,6 +100,8 @@ class Catalogue:
         self._sourced: dict[str, CatalogueEntry] | None = None  # None: not asked for yet.
         self._made: dict[str, Model] = {}  # Models asked for so far; they hold no session's state.
         self._default = default
+        self._refreshing = anyio.Lock()
+        self._refreshed = -math.inf
         if len(self._built_in) != len(entries):
             raise ValueError("two models have one name")
         if default != AUTO and self._entry(default) is None:
@@ -99,6 +116,19 @@ class Catalogue:
     def default(self) -> str:
         """The name of the model a session gets that names none."""
         return self._default if self._default != AUTO else self.models[0].name
+
+    async def refresh(self) -> None:
+        """Look for models that come and go, if that is some time ago."""
+        async with self._refreshing:
+            if time.monotonic() - self._refreshed > REFRESH_S:
+                self.add(await self._source.detect())
+                self._refreshed = time.monotonic()
+
+    async def choose(self) -> str:
+        """Give the default; where no provider can be used, look for servers on this machine first."""
+        if self._default == AUTO and not self._others():
+            await self.refresh()
+        return self.default
 
     def get(self, name: str) -> Model | None:
         """Give the model of that name, or None."""

@@ -6,6 +6,7 @@ Costs nothing, sends no key, and asks nobody but this machine. Who does not answ
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import anyio
 import msgspec
@@ -53,7 +54,23 @@ def moved(provider: Provider, base_urls: Mapping[str, str] | None) -> Provider |
         return None
 
 
+async def _listens(server: Provider, timeout_s: float) -> bool:
+    """Tell whether anybody listens there: nearly always nobody does, and then no HTTP client is imported."""
+    parts = urlsplit(server.base_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    with anyio.move_on_after(timeout_s):
+        try:
+            stream = await anyio.connect_tcp(parts.hostname or "", port)
+        except OSError:
+            return False
+        await anyio.aclose_forcefully(stream)
+        return True
+    return False
+
+
 async def _ask(server: Provider, timeout_s: float, found: dict[str, tuple[KnownModel, ...]]) -> None:
+    if not await _listens(server, timeout_s):
+        return
     try:
         listed = await list_models(server, None, timeout_s)
     except Fault:

@@ -34,6 +34,14 @@ class ProviderSource:
 
         return named_entry(name, self._shared(), self._environ, self._base_urls)
 
+    async def detect(self) -> Iterable[CatalogueEntry]:
+        """See `ModelSource.detect`: the models of servers on this machine."""
+        from holdfast_daemon.models.detect import detect_local  # noqa: PLC0415 - on first use
+        from holdfast_daemon.models.providers import entry  # noqa: PLC0415 - on first use
+
+        found = await detect_local(self._base_urls)
+        return [entry(known, self._shared(), environ=self._environ) for known in found]
+
     async def aclose(self) -> None:
         """Close all connections."""
         if self._sdks is not None:

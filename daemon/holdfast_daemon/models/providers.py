@@ -84,14 +84,14 @@ def _known(provider: Provider, model: str, description: str, window: int, **how:
 _EFFORTS: Final = ("low", "high", "max")  # What DeepSeek and Kimi K3 take for low, medium and high.
 
 KNOWN_MODELS: Final = (
+    _known(ANTHROPIC, "claude-sonnet-5-5", "Anthropic's middle model.", _MILLION),
     _known(ANTHROPIC, "claude-fable-5-2", "Anthropic's most capable.", _MILLION),
     _known(ANTHROPIC, "claude-opus-5-5", "Anthropic's large model.", _MILLION),
-    _known(ANTHROPIC, "claude-sonnet-5-5", "Anthropic's middle model.", _MILLION),
     _known(ANTHROPIC, "claude-haiku-5-5", "Anthropic's small, fast model.", _MILLION),
     _known(ANTHROPIC, "claude-haiku-4-5", "Anthropic's earlier small model.", 200_000, thinking="budget"),
+    _known(OPENAI, "gpt-6.1-terra", "OpenAI's middle model.", 1_050_000),
     _known(OPENAI, "gpt-6-astra", "OpenAI's most capable.", 1_050_000),
     _known(OPENAI, "gpt-6.1-sol", "OpenAI's large model.", 1_050_000),
-    _known(OPENAI, "gpt-6.1-terra", "OpenAI's middle model.", 1_050_000),
     _known(OPENAI, "gpt-6-luna", "OpenAI's small, fast model.", 1_050_000),
     _known(DEEPSEEK, "deepseek-v4-pro", "DeepSeek's large model.", _MILLION, efforts=_EFFORTS),
     _known(DEEPSEEK, "deepseek-flash", "DeepSeek's small, fast model.", _MILLION, efforts=_EFFORTS),
@@ -99,6 +99,7 @@ KNOWN_MODELS: Final = (
     _known(MOONSHOT, "kimi-k2.7-code", "Moonshot's model for code.", 262_144, thinking="always"),
     _known(MOONSHOT, "kimi-k2.6", "Moonshot's earlier model.", 262_144),
 )
+"""Of each provider the one for most work first: where a session names no model, it gets that."""
 
 
 def provider_entries(

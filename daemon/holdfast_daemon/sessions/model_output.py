@@ -135,6 +135,7 @@ class ModelOutput:
         return ends
 
     async def _notice_retry(self, event: RetryScheduled) -> None:
+        self.add(event.usage or Usage(), event.cost)
         wait = f"Try {event.attempt + 1} follows in {event.delay_ms / 1000:.1f} s."
         await self._log.commit(
             events.Notice(

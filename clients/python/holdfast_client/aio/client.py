@@ -29,6 +29,7 @@ from holdfast_protocol.events import Mode, Thinking, Unattended
 from holdfast_protocol.jsonrpc import Notification
 from holdfast_protocol.methods.connection import InitializeResult
 from holdfast_protocol.methods.daemon import DaemonStateParams, DaemonStatusResult
+from holdfast_protocol.methods.extension import McpServerSpec
 from holdfast_protocol.methods.session import SessionInfo
 
 _logger = logging.getLogger(__name__)
@@ -163,6 +164,7 @@ class Client:
         unattended: Unattended = "wait",
         title: str | None = None,
         env: dict[str, str] | None = None,
+        mcp_servers: tuple[McpServerSpec, ...] = (),
         meta: Any = None,
     ) -> Session:
         """Make a session. With a `session_id` of your own, asking twice gives the same session.
@@ -178,6 +180,7 @@ class Client:
             unattended: what becomes of a request when nobody is here to answer it.
             title: for people.
             env: environment for its tools; the daemon keeps allow-listed names.
+            mcp_servers: started for it, beside those of the configuration and of plugins.
             meta: data of your own, given back as it is; at most 16 KiB of JSON.
         """
         made = await self.rpc.session_create(
@@ -191,6 +194,7 @@ class Client:
             unattended=unattended,
             title=title,
             env=env or {},
+            mcp_servers=mcp_servers,
             meta=meta,
         )
         session = Session(self._entered, made.session_id, made.epoch)
@@ -201,11 +205,13 @@ class Client:
         """Give a handle of a session; whether there is one shows when it is used."""
         return Session(self._entered, session_id)
 
-    async def sessions(self, *, cwd: str | None = None, archived: bool = False) -> AsyncIterator[SessionInfo]:
-        """Iterate the sessions, most recently used first."""
+    async def sessions(
+        self, *, cwd: str | None = None, parent: str | None = None, archived: bool = False
+    ) -> AsyncIterator[SessionInfo]:
+        """Iterate the sessions, most recently used first: a `parent`'s sub-agents, or all but sub-agents."""
         cursor: str | None = None
         while True:
-            page = await self.rpc.session_list(cwd=cwd, archived=archived, cursor=cursor)
+            page = await self.rpc.session_list(cwd=cwd, parent=parent, archived=archived, cursor=cursor)
             for info in page.sessions:
                 yield info
             cursor = page.next

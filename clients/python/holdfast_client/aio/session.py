@@ -14,7 +14,7 @@ from holdfast_client.core.hosted import Function, Tool
 from holdfast_client.core.run_result import RunResult
 from holdfast_client.core.tail import AnyEvent
 from holdfast_protocol.content import ContentBlock, TextBlock
-from holdfast_protocol.events import Mode, RequestOpened, Thinking, Unattended, decode
+from holdfast_protocol.events import Json, Mode, RequestOpened, Thinking, Unattended, decode
 from holdfast_protocol.events.prompt import Delivery
 from holdfast_protocol.methods.prompt import (
     QueueListResult,

@@ -17,6 +17,7 @@ from holdfast_client.blocking.twin import twin, wait_for
 from holdfast_client.errors import ClientClosed
 from holdfast_protocol.events import Mode, Thinking, Unattended
 from holdfast_protocol.methods.connection import InitializeResult
+from holdfast_protocol.methods.extension import McpServerSpec
 from holdfast_protocol.methods.session import SessionInfo
 
 
@@ -116,6 +117,7 @@ class Client:
         unattended: Unattended = "wait",
         title: str | None = None,
         env: dict[str, str] | None = None,
+        mcp_servers: tuple[McpServerSpec, ...] = (),
         meta: Any = None,
     ) -> Session:
         """Make a session. See `aio.Client.create_session`."""
@@ -132,6 +134,7 @@ class Client:
             unattended=unattended,
             title=title,
             env=env,
+            mcp_servers=mcp_servers,
             meta=meta,
         )
         return Session(self.portal, original)
@@ -140,9 +143,13 @@ class Client:
         """Give a handle of a session; whether there is one shows when it is used."""
         return Session(self.portal, self.original.session(session_id))
 
-    def sessions(self, *, cwd: str | None = None, archived: bool = False) -> Iterator[SessionInfo]:
-        """Iterate the sessions, most recently used first."""
-        return each(self.portal, lambda: self.original.sessions(cwd=cwd, archived=archived))
+    def sessions(
+        self, *, cwd: str | None = None, parent: str | None = None, archived: bool = False
+    ) -> Iterator[SessionInfo]:
+        """Iterate the sessions, most recently used first: a `parent`'s sub-agents, or all but sub-agents."""
+        return each(
+            self.portal, lambda: self.original.sessions(cwd=cwd, parent=parent, archived=archived)
+        )
 
     @contextmanager
     def stream(

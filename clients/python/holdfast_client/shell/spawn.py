@@ -24,8 +24,13 @@ from holdfast_protocol import discovery
 STATE_IN_USE_EXIT_CODE: Final = 75
 """How the daemon ends if another one holds its state directory (EX_TEMPFAIL)."""
 
-_ENVIRONMENT: Final = re.compile(r"PATH|HOME|USER|TMPDIR|LANG|LC_[A-Z]+|XDG_[A-Z_]+|HOLDFAST_[A-Z_]+")
-"""What the daemon's start may depend on. Sessions bring the environment their tools get."""
+_ENVIRONMENT: Final = re.compile(
+    r"PATH|HOME|USER|TMPDIR|LANG|LC_[A-Z]+|XDG_[A-Z_]+|HOLDFAST_[A-Z_]+|[A-Z][A-Z0-9_]*_API_KEY"
+)
+"""What the daemon's start may depend on, and the keys it speaks to models with.
+
+Sessions bring the environment their tools get, which has no keys.
+"""
 
 _READY_BYTES_MAX: Final = 64 * 1024
 _EXIT_TIMEOUT_S: Final = 5.0
