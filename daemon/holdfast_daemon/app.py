@@ -224,6 +224,7 @@ class App:
             _extensions(config, StoredTrust(journal), launcher),
             config.sessions,
             hidden=_hidden(config),
+            results=state.path / "results",
         )
         registry = Registry(journal, hub, runs, Rules(journal), config.sessions)
         tokens = Tokens(

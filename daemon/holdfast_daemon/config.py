@@ -108,6 +108,8 @@ class ExecutionLimits(msgspec.Struct, frozen=True, kw_only=True):
     result_bytes_max: Count = 64 * KIB
     output_kept_chars_max: Count = 1 * MIB
     output_read_bytes_max: Count = 256 * MIB
+    kept_result_bytes_max: Count = 16 * MIB
+    kept_results_bytes_max: Count = 64 * MIB
     calls_per_session_max: Count = 4
     calls_max: Count = 16
     hooks_max: Count = 16

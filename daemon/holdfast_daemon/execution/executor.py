@@ -8,6 +8,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -18,9 +19,11 @@ from holdfast_daemon.execution.bounded_result import bound_result
 from holdfast_daemon.execution.excerpt import excerpt, sayable
 from holdfast_daemon.execution.foreign_code import is_cancelled
 from holdfast_daemon.execution.input_schema import BadInput, convert_input, input_schema, parse_input
+from holdfast_daemon.execution.kept_results import WholeResult
 from holdfast_daemon.execution.seen_files import SeenFiles
 from holdfast_daemon.models.base import ToolSpec
 from holdfast_daemon.tools.base import Tool, ToolContext, ToolFailure, ToolResult
+from holdfast_protocol.content import TextBlock
 from holdfast_protocol.events import ErrorInfo, Json, Location, ToolKind
 
 _MESSAGE_BYTES_MAX: Final = 8 * 1024  # An error's message is shown whole in every client.
@@ -151,9 +154,13 @@ class Executor:
             timeout_s=timeout_s,
         )
 
-    def session(self) -> "SessionExecutor":
-        """Give a new session's share. The executor keeps no reference to it."""
-        return SessionExecutor(self._slots, self._limits)
+    def session(self, results: Path | None = None) -> "SessionExecutor":
+        """Give a new session's share. The executor keeps no reference to it.
+
+        Args:
+            results: where results are kept of which the model is shown a part; None keeps none.
+        """
+        return SessionExecutor(self._slots, self._limits, results)
 
     def _timeout_s(self, tool: Tool, tool_input: Any) -> float:
         """Give the time-out a call asks for in a field `timeout_s`, or the tool's own, or the default."""
@@ -172,8 +179,11 @@ class SessionExecutor:
     Dropped with the session.
     """
 
-    def __init__(self, daemon_slots: anyio.CapacityLimiter, limits: ExecutionLimits) -> None:
+    def __init__(
+        self, daemon_slots: anyio.CapacityLimiter, limits: ExecutionLimits, results: Path | None = None
+    ) -> None:
         self._daemon_slots = daemon_slots
+        self._results = results
         self._limits = limits
         self._slots = anyio.CapacityLimiter(limits.calls_per_session_max)
         self._seen = SeenFiles(limits.seen_files_max)
@@ -190,11 +200,20 @@ class SessionExecutor:
         the tool has cleaned up.
         """
         async with self._place(prepared.tool):
-            output = _KeptOutput(context.output, self._limits.output_kept_chars_max)
-            context = msgspec.structs.replace(context, output=output.take, seen=self._seen)
-            outcome = await self._run_now(prepared, context)
-            await output.note_dropped()
-        return outcome
+            whole = WholeResult(self._results, context.tool_call_id, self._limits)
+            output = _KeptOutput(context.output, self._limits.output_kept_chars_max, whole)
+            context = msgspec.structs.replace(
+                context,
+                output=output.take,
+                seen=self._seen,
+                results=str(self._results) if self._results is not None else None,
+            )
+            try:
+                outcome = await self._run_now(prepared, context, whole)
+                await output.note_dropped()
+                return _with_rest(outcome, await whole.keep())
+            finally:
+                whole.drop()
 
     @contextlib.asynccontextmanager
     async def _place(self, tool: Tool) -> AsyncGenerator[None]:
@@ -206,11 +225,16 @@ class SessionExecutor:
         async with _holding(self._slots, borrower), _holding(self._daemon_slots, borrower):
             yield
 
-    async def _run_now(self, prepared: PreparedCall, context: ToolContext) -> ToolResult | ErrorInfo:
+    async def _run_now(
+        self, prepared: PreparedCall, context: ToolContext, whole: WholeResult
+    ) -> ToolResult | ErrorInfo:
         try:
             with anyio.move_on_after(prepared.timeout_s):
                 result = await prepared.tool.run(prepared.tool_input, context)
-                return bound_result(result, self._limits.result_bytes_max)
+                bounded = bound_result(result, self._limits.result_bytes_max)
+                if bounded.content != result.content and not whole.length:
+                    await whole.take(_text_of(result))  # What was streamed is there already.
+                return bounded
         except ToolFailure as failure:
             return ErrorInfo(kind=failure.kind, message=excerpt(str(failure), _MESSAGE_BYTES_MAX))
         except BaseException as bug:
@@ -226,12 +250,14 @@ class SessionExecutor:
 class _KeptOutput:
     """Passes a call's output on up to a limit and counts the rest."""
 
-    def __init__(self, output: Callable[[str], Awaitable[None]], chars_max: int) -> None:
+    def __init__(self, output: Callable[[str], Awaitable[None]], chars_max: int, whole: WholeResult) -> None:
         self._output = output
+        self._whole = whole
         self._room = chars_max
         self._dropped = 0
 
     async def take(self, text: str) -> None:
+        await self._whole.take(text)
         kept = sayable(text[: self._room])
         self._room -= len(kept)
         self._dropped += len(text) - len(kept)
@@ -241,6 +267,20 @@ class _KeptOutput:
     async def note_dropped(self) -> None:
         if self._dropped:
             await self._output(f"\n[{self._dropped} more characters of output were not kept]\n")
+
+
+def _text_of(result: ToolResult) -> str:
+    return "\n".join(block.text for block in result.content if isinstance(block, TextBlock))
+
+
+def _with_rest(outcome: ToolResult | ErrorInfo, rest: str | None) -> ToolResult | ErrorInfo:
+    """Say how the rest can be read, if there is one."""
+    if rest is None:
+        return outcome
+    note = f"[all of it is kept: read `{rest}`, by lines]"
+    if isinstance(outcome, ErrorInfo):
+        return msgspec.structs.replace(outcome, message=f"{outcome.message} {note}")
+    return msgspec.structs.replace(outcome, content=(*outcome.content, TextBlock(text=note)), truncated=True)
 
 
 @contextlib.asynccontextmanager

@@ -345,6 +345,7 @@ class Registry:
         """Make a session whose log has ended unfindable; its rows go one by one."""
         await self._journal.execute(self._journal.store.mark_deleted, key, changes)
         await self.rules.forget(session_id)
+        await self.runs.forget_results(key)
         self._hub.broadcast_list_change(SessionsChangedParams(change="deleted", session_id=session_id))
         assert self._tasks is not None
         self._tasks.start_soon(self._purge, key)

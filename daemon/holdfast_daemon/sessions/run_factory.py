@@ -1,9 +1,11 @@
 """Makes drivers of runs: everything a run needs that is the daemon's, in one place."""
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 import msgspec
 
 from holdfast_daemon.agents.base import Agent
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 class RunFactory:
     """The daemon's means for runs, and how many runs there are.
 
-    `hidden` are the daemon's own directories, which no tool touches.
+    `hidden` are the daemon's own directories, which no tool touches; in `results` are whole results of which
+    models were shown a part, None keeps none.
 
     Attributes:
         draining: no run is started any more.
@@ -59,6 +62,7 @@ class RunFactory:
         extensions: Extensions,
         limits: SessionLimits,
         hidden: tuple[str, ...] = (),
+        results: Path | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.agents = agents
@@ -73,6 +77,7 @@ class RunFactory:
         self._hooks = hooks
         self._limits = limits
         self._hidden = hidden
+        self._results = results
 
     def started(self) -> None:
         """Count a run that starts."""
@@ -89,9 +94,18 @@ class RunFactory:
         while self.active:
             await self._ended.wait()
 
-    def session_executor(self) -> SessionExecutor:
-        """Give a new session's share of the executor."""
-        return self.executor.session()
+    def session_executor(self, key: int) -> SessionExecutor:
+        """Give the share of the executor of the session with this key."""
+        return self.executor.session(self._results_of(key))
+
+    async def forget_results(self, key: int) -> None:
+        """Remove the results kept for a session that is deleted."""
+        directory = self._results_of(key)
+        if directory is not None:
+            await anyio.to_thread.run_sync(_remove, directory)
+
+    def _results_of(self, key: int) -> Path | None:
+        return None if self._results is None else self._results / str(key)
 
     def check_serving(self) -> None:
         """Refuse new work while draining.
@@ -220,6 +234,12 @@ class RunFactory:
 
         roots = (settings.cwd, *settings.roots)
         return SessionPlace(cwd=settings.cwd, roots=roots, env=env, hidden=self._hidden)
+
+
+def _remove(directory: Path) -> None:
+    import shutil  # noqa: PLC0415 - when a session is deleted
+
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _cache_key(session_id: str) -> str:

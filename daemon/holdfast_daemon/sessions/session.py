@@ -160,7 +160,7 @@ class Session:
             journal,
             self._slot,
             runs,
-            runs.session_executor(),
+            runs.session_executor(row.key),
             env,
             row.servers,
             limits,

@@ -29,6 +29,7 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
         output: give a piece of output as it comes; may wait for the disk, never for a subscriber. Pieces
             past the executor's cap are counted and dropped.
         seen: what the session's tools last saw of each file; the executor puts the session's own here.
+        results: the directory of results of which the model was shown a part; None: none are kept.
         delegate: has a sub-agent do a task: its name, the task, this call's id; None: there are none.
     """
 
@@ -39,6 +40,7 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     output: Callable[[str], Awaitable[None]]
     hidden: tuple[str, ...] = ()
     seen: SeenFiles = msgspec.field(default_factory=lambda: SeenFiles(files_max=1))
+    results: str | None = None
     delegate: Delegate | None = None
 
 

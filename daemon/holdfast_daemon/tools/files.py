@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from holdfast_daemon.execution.confined_paths import ConfinedPaths, OutsideRoots
+from holdfast_daemon.execution.kept_results import PREFIX, kept_path
 from holdfast_daemon.execution.seen_files import mark_of
 from holdfast_daemon.tools.base import ToolContext, ToolFailure, ToolResult
 from holdfast_daemon.tools.line_range import BinaryFile, LineRange, TooFar, read_line_range
@@ -58,6 +59,8 @@ class ReadTool:
 
     def locations(self, tool_input: ReadInput, cwd: str) -> tuple[Location, ...]:
         """Give the file and, if asked for, the line."""
+        if tool_input.path.startswith(PREFIX):
+            return ()
         line = tool_input.offset if tool_input.offset > 1 else None
         return (Location(path=absolute(cwd, tool_input.path), line=line),)
 
@@ -81,7 +84,7 @@ def _read(tool_input: ReadInput, context: ToolContext) -> tuple[LineRange, str]:
     path = tool_input.path
     check_path(path)
     try:
-        with _open(path, ConfinedPaths(context.cwd, context.roots, context.hidden)) as file:
+        with _open(path, context) as file:
             mark = mark_of(os.fstat(file.fileno()))
             lines = read_line_range(
                 file,
@@ -102,8 +105,16 @@ def _read(tool_input: ReadInput, context: ToolContext) -> tuple[LineRange, str]:
 
 
 @contextlib.contextmanager
-def _open(path: str, paths: ConfinedPaths) -> Generator[BinaryIO]:
-    with open(path, "rb", opener=lambda name, _flags: paths.open_for_reading(name)) as file:
+def _open(path: str, context: ToolContext) -> Generator[BinaryIO]:
+    paths = ConfinedPaths(context.cwd, context.roots, context.hidden)
+    kept = kept_path(context.results, path)
+
+    def opener(name: str, flags: int) -> int:
+        if kept is not None:  # Its name has no slash, and nobody else writes there.
+            return os.open(kept, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return paths.open_for_reading(name)
+
+    with open(path, "rb", opener=opener) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ToolFailure(f"{path} is not a regular file", kind="not_text")
         yield file

@@ -587,6 +587,22 @@ DAEMON_KEYS: Final = (
         variable="HOLDFAST_EXECUTION_OUTPUT_READ_BYTES_MAX",
     ),
     Key(
+        name="execution.kept_result_bytes_max",
+        kind="integer",
+        default=16777216,
+        minimum=1,
+        maximum=1099511627776,
+        variable="HOLDFAST_EXECUTION_KEPT_RESULT_BYTES_MAX",
+    ),
+    Key(
+        name="execution.kept_results_bytes_max",
+        kind="integer",
+        default=67108864,
+        minimum=1,
+        maximum=1099511627776,
+        variable="HOLDFAST_EXECUTION_KEPT_RESULTS_BYTES_MAX",
+    ),
+    Key(
         name="execution.calls_per_session_max",
         kind="integer",
         default=4,
