@@ -26,24 +26,30 @@ async def emit(log: RunLog, load: dict[str, Any]) -> None:
     message = {"message_id": f"{log.run_id}-m1", "step": 1, "kind": "text"}
     for block in blocks:
         await log.emit(events.ContentBlockStart, block_id=block, **message)
-    pace = _Pace(load["per_second"])
-    for number in range(load["count"]):
-        turn, place = divmod(number, len(blocks))
-        await log.emit(events.TokenDelta, block_id=blocks[place], offset=turn * len(text), text=text)
-        await pace.keep(number + 1)
+    pace = _Pace(paced=load["per_second"] is not None)
+    for burst in _bursts(load["count"], load["per_second"]):
+        for number in burst:
+            turn, place = divmod(number, len(blocks))
+            await log.emit(events.TokenDelta, block_id=blocks[place], offset=turn * len(text), text=text)
+        await pace.keep()
     for place, block in enumerate(blocks):
         turns = len(range(place, load["count"], len(blocks)))
         await log.emit(events.ContentBlockEnd, block_id=block, text=text * turns, **message)
 
 
+def _bursts(count: int, per_second: int | None) -> list[range]:
+    size = round(per_second * _BURST_S) if per_second else count
+    return [range(first, min(first + size, count)) for first in range(0, count, size)]
+
+
 class _Pace:
-    def __init__(self, per_second: int | None) -> None:
-        self._in_burst = round(per_second * _BURST_S) if per_second else 0
+    def __init__(self, *, paced: bool) -> None:
+        self._paced = paced
         self._next = time.monotonic()
 
-    async def keep(self, emitted: int) -> None:
-        """Wait for the next burst when one is over."""
-        if self._in_burst and emitted % self._in_burst == 0:
+    async def keep(self) -> None:
+        """Wait for the next burst."""
+        if self._paced:
             self._next += _BURST_S
             await anyio.sleep(max(0.0, self._next - time.monotonic()))
 

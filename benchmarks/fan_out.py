@@ -2,11 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks import load
 from benchmarks.daemon import running, temporary_home
 from benchmarks.load import Case
 from benchmarks.pairs import Sample, Scale
+from benchmarks.readers import Readers
 from benchmarks.result import Row, Spec
 
 NAME = "fan-out"
@@ -36,6 +38,7 @@ def _specs(case: Case) -> list[Spec]:
     pace = f"{case.per_second:,}/s" if case.per_second else "unpaced"
     return [
         Spec(f"{case.key}_cpu", f"{number}, {pace}, CPU an event", "us", _FLOOR_IS, 2),
+        Spec(f"{case.key}_least", f"{number}, {pace}, the same in the least Python", "us", _FLOOR_IS),
         Spec(f"{case.key}_size", f"{number}, {pace}, events in a transaction", ""),
     ]
 
@@ -51,17 +54,18 @@ def _stream(case: Case, scale: Scale, recording: Path) -> Sample:
             count = case.count(scale)
             streamed = load.stream(daemon, wire, session_id, readers, case, count, load.emitted)
             load.save_recording(readers.frames()[0], recording)
+    least = load.run_floor(recording.parent, recording, case, None, _cpu, module="least_python")
     return {
         f"{case.key}_cpu": (streamed.cpu_ns - base.cpu_ns) / (streamed.stored - base.stored) / 1000,
+        f"{case.key}_least": least["cpu"],
         f"{case.key}_size": streamed.stored / streamed.transactions,
     }
 
 
 def _floor(case: Case, home: Path, recording: Path) -> Sample:
-    return load.run_floor(
-        home,
-        recording,
-        case,
-        None,
-        lambda result, _: {f"{case.key}_cpu": result["cpu_ns"] / result["events"] / 1000},
-    )
+    cpu = load.run_floor(home, recording, case, None, _cpu)["cpu"]
+    return {f"{case.key}_cpu": cpu, f"{case.key}_least": cpu}
+
+
+def _cpu(result: dict[str, Any], _readers: Readers) -> Sample:
+    return {"cpu": result["cpu_ns"] / result["events"] / 1000}

@@ -147,13 +147,14 @@ def run_floor(
     case: Case,
     traces: Path | None,
     use: Callable[[dict[str, Any], Readers], Sample],
+    module: str = "fan_out",
 ) -> Sample:
-    """Let the floor store and send a recording to as many readers; `use` gets what it and they measured."""
+    """Let a floor store and send a recording to as many readers; `use` gets what it and they measured."""
     path = str(home / "floor")
     paced = "paced" if case.per_second else "unpaced"
     config = Config(path=path, sockets=0, until=RUN_END)
     with (
-        process.commanded("fan_out", path, str(recording), str(case.subscribers), paced) as floor,
+        process.commanded(module, path, str(recording), str(case.subscribers), paced) as floor,
         connected(config, case.subscribers, traces) as readers,
     ):
         result = floor.go()

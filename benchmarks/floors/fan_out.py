@@ -25,13 +25,10 @@ _SESSION = 1
 
 def main(path: str, recording: Path, subscribers: int, *, paced: bool) -> None:
     """Store and send the recording; print what it took."""
-    recorded = msgspec.msgpack.decode(
-        recording.read_bytes(), type=list[tuple[bytes, list[tuple[int, str, str | None, int, bytes]]]]
-    )
-    parts = [(frame, [(_SESSION, *event) for event in events]) for frame, events in recorded]
+    parts = recorded_parts(recording)
     listener = listen(path)
     with tempfile.TemporaryDirectory(prefix="hf") as directory:
-        database = _log(Path(directory))
+        database = make_log(Path(directory))
         sockets = accept(listener, subscribers)
         commits: list[tuple[int, int]] = []
         began_at, began = parts[0][1][0][4], time.monotonic()
@@ -51,6 +48,14 @@ def main(path: str, recording: Path, subscribers: int, *, paced: bool) -> None:
     print(json.dumps({"cpu_ns": cpu_ns, "events": events, "commits": commits}), flush=True)
 
 
+def recorded_parts(recording: Path) -> list[Part]:
+    """Read what was recorded."""
+    recorded = msgspec.msgpack.decode(
+        recording.read_bytes(), type=list[tuple[bytes, list[tuple[int, str, str | None, int, bytes]]]]
+    )
+    return [(frame, [(_SESSION, *event) for event in events]) for frame, events in recorded]
+
+
 def _wait_until(moment: float) -> None:
     """Wait as the model did that streamed the recording."""
     left = moment - time.monotonic()
@@ -58,7 +63,7 @@ def _wait_until(moment: float) -> None:
         time.sleep(left)
 
 
-def _log(directory: Path) -> apsw.Connection:
+def make_log(directory: Path) -> apsw.Connection:
     """Make a log with the daemon's tables, and open it again without the daemon's code."""
     SQLiteStore(directory, spill_bytes=2**20, checkpoint_bytes=CHECKPOINT_BYTES, truncate_bytes=2**30).close()
     return open_database(str(directory / "journal.db"))

@@ -8,7 +8,7 @@ requests, totals. Finished messages are not in it; they are read from the log, b
 Applying an event costs the same however long the session is.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -70,7 +70,8 @@ class OpenText:
 
     def append(self, offset: int, text: str) -> None:
         """Add a delta; what the offset says we have already is dropped."""
-        text = text[max(0, self.length - offset) :]
+        if offset != self.length:
+            text = text[max(0, self.length - offset) :]
         if text:
             self._parts.append(text)
             self.length += len(text)
@@ -137,6 +138,23 @@ class View:
         handler = _HANDLERS.get(type(event))
         if handler is not None:
             handler(self, event)
+
+    def apply_deltas(self, deltas: Sequence[events.Delta]) -> None:
+        """Fold consecutive deltas in, at least one: the same as `apply` to each, without its steps for each.
+
+        Nearly all events are deltas, and they come many at a time.
+        """
+        self.head = deltas[-1].seq
+        if self.run is None:
+            return
+        blocks, tool_calls = self.run.blocks, self.run.tool_calls
+        for delta in deltas:
+            if isinstance(delta, events.TokenDelta):
+                opened = blocks.get(delta.block_id)
+            else:
+                opened = tool_calls.get(delta.tool_call_id)
+            if opened is not None:
+                opened.append(delta.offset, delta.text)
 
     def snapshot(self, bytes_max: int | None = SNAPSHOT_BYTES_MAX) -> Snapshot:
         """Give the wire form, shortened until its encoding fits into `bytes_max` (None: never)."""

@@ -102,7 +102,9 @@ async def test_a_form_of_an_mcp_server_is_filled_in_by_the_callback(home: Home):
         server = StdioServer(name="test", command=sys.executable, args=(mcp_server.__file__,))
         session = await client.create_session(str(home.work), mode="auto", mcp_servers=(server,))
         with anyio.fail_after(WAIT_S):
-            result = await session.run("script:\n  - call: {tool: mcp__test__ask, input: {}}\n  - text: Done.")
+            result = await session.run(
+                "script:\n  - call: {tool: mcp__test__ask, input: {}}\n  - text: Done."
+            )
         (completed,) = [event for event in result.events if isinstance(event, events.ToolCallCompleted)]
         assert plain_text(completed.result) == "accept green"
         (resolved,) = [event for event in result.events if isinstance(event, events.RequestResolved)]

@@ -56,7 +56,9 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
         case "tools/list":
             return {"tools": TOOLS}
         case "tools/call":
-            return {"content": [{"type": "text", "text": call(params["name"], params.get("arguments") or {})}]}
+            return {
+                "content": [{"type": "text", "text": call(params["name"], params.get("arguments") or {})}]
+            }
         case "prompts/list":
             return {"prompts": [GREET]}
         case "prompts/get":

@@ -49,7 +49,7 @@ class HubWorld:
     async def session(self, name: str = "s") -> Live:
         kept = await self.world.session(name)
         channel = self.hub.open(kept.log)
-        kept.owner.on_committed = lambda committed: self.hub.publish(channel, committed)
+        kept.owner.on_committed = lambda committed: self.hub.publish(channel, committed.rows, committed.bytes)
         return Live(kept, channel, self)
 
     def outlet(self, **options: Any) -> FakeOutlet:

@@ -9,7 +9,7 @@ from journal_world import delta, notice, place
 
 from holdfast_daemon.hub.batch import Batch, batch_of, events_frame, notification
 from holdfast_daemon.hub.filter import Filter
-from holdfast_daemon.hub.ring import Entry, Ring
+from holdfast_daemon.journal.store import EventRow
 from holdfast_protocol import events
 from holdfast_protocol.framing import FrameReader, Framing
 from holdfast_protocol.methods.subscribe import SessionCaughtUpParams
@@ -19,14 +19,12 @@ FRAMINGS = pytest.mark.parametrize("framing", list(Framing))
 ANY = 2**31
 
 
-def entries_of(*group: events.Event) -> list[Entry]:
-    ring = Ring(0)
-    ring.append(place(*group))
-    return ring.after(0)
+def entries_of(*group: events.Event) -> list[EventRow]:
+    return place(*group).rows
 
 
 def batch(
-    entries: list[Entry], wanted: Filter | None = None, *, cursor: int = 0, bytes_max: int = ANY
+    entries: list[EventRow], wanted: Filter | None = None, *, cursor: int = 0, bytes_max: int = ANY
 ) -> Batch:
     return batch_of(entries, wanted or Filter(), Framing.LINES, "s", "e", cursor, bytes_max)
 
@@ -135,6 +133,6 @@ def test_batches_one_after_the_other_cover_all_and_hold_what_is_wanted(
             assert len(events_in) == found.delivered
             seen += events_in
             cursor = found.to
-    expected = [entry.body for entry in entries if wanted.passes(entry.seq, entry.type, entry.stream)]
+    expected = [entry.body for entry in entries if wanted.passes(entry)]
     assert seen == [json.loads(body) for body in expected]
-    assert all(entry.stream is not None for entry in entries[cursor:])
+    assert all(entry.type in events.DELTA_TAGS for entry in entries[cursor:])

@@ -1,35 +1,39 @@
 """What a subscription wants."""
 
 import pytest
+from journal_world import delta, notice, output, place
 
 from holdfast_daemon.hub.filter import Filter
 from holdfast_protocol import events
 
-SETTLED = Filter(settled_to=10, open_streams=frozenset({"b2"}))
+SETTLED = Filter(settled_to=10, open_streams=frozenset({"b2", "t2"}))
 
 
 @pytest.mark.parametrize(
-    ("wanted", "seq", "kind", "stream", "passes"),
+    ("wanted", "seq", "event", "passes"),
     [
-        (Filter(), 1, "notice", None, True),
-        (Filter(), 1, "token_delta", "b1", True),
-        (Filter(deltas=False), 1, "token_delta", "b1", False),
-        (Filter(deltas=False), 1, "content_block_end", None, True),
-        (Filter(types=frozenset({"notice"})), 1, "notice", None, True),
-        (Filter(types=frozenset({"notice"})), 1, "run_started", None, False),
-        (Filter(types=frozenset({"token_delta"})), 1, "token_delta", "b1", True),
-        (Filter(types=frozenset({"token_delta"}), deltas=False), 1, "token_delta", "b1", False),
-        (Filter(types=frozenset()), 1, "notice", None, False),
-        (SETTLED, 10, "token_delta", "b1", False),
-        (SETTLED, 10, "token_delta", "b2", True),
-        (SETTLED, 11, "token_delta", "b1", True),
-        (SETTLED, 3, "notice", None, True),
+        (Filter(), 1, notice(), True),
+        (Filter(), 1, delta("a", block="b1"), True),
+        (Filter(deltas=False), 1, delta("a", block="b1"), False),
+        (Filter(deltas=False), 1, output("a", call="t1"), False),
+        (Filter(deltas=False), 1, notice(), True),
+        (Filter(types=frozenset({"notice"})), 1, notice(), True),
+        (Filter(types=frozenset({"notice"})), 1, delta("a", block="b1"), False),
+        (Filter(types=frozenset({"token_delta"})), 1, delta("a", block="b1"), True),
+        (Filter(types=frozenset({"token_delta"})), 1, output("a", call="t1"), False),
+        (Filter(types=frozenset({"token_delta"}), deltas=False), 1, delta("a", block="b1"), False),
+        (Filter(types=frozenset()), 1, notice(), False),
+        (SETTLED, 10, delta("a", block="b1"), False),
+        (SETTLED, 10, delta("a", block="b2"), True),
+        (SETTLED, 10, output("a", call="t1"), False),
+        (SETTLED, 10, output("a", call="t2"), True),
+        (SETTLED, 11, delta("a", block="b1"), True),
+        (SETTLED, 3, notice(), True),
     ],
 )
-def test_an_event_passes_or_not(
-    wanted: Filter, seq: int, kind: str, stream: str | None, passes: bool
-) -> None:
-    assert wanted.passes(seq, kind, stream) is passes
+def test_an_event_passes_or_not(wanted: Filter, seq: int, event: events.Event, passes: bool) -> None:
+    (row,) = place(event, head=seq - 1).rows
+    assert wanted.passes(row) is passes
 
 
 def test_past_the_settled_part_a_filter_is_like_any_other() -> None:

@@ -153,9 +153,7 @@ def check(followed: Followed, log: list[Any], *, complete: bool) -> None:
     expected = [
         msgspec.json.decode(row.body)
         for row in log
-        if followed.after < row.seq <= follower.cursor
-        and row.seq not in skipped
-        and wanted.passes(row.seq, row.type, stream_of(row))
+        if followed.after < row.seq <= follower.cursor and row.seq not in skipped and wanted.passes(row)
     ]
     assert follower.events == expected
     assert followed.on_lag == "skip" or not follower.gaps
@@ -163,13 +161,8 @@ def check(followed: Followed, log: list[Any], *, complete: bool) -> None:
         # What no batch covered yet are deltas that were left out: the next batch covers them.
         rest = log[follower.cursor :]
         assert all(row.type in events.DELTA_TAGS for row in rest)
-        assert not any(wanted.passes(row.seq, row.type, stream_of(row)) for row in rest)
+        assert not any(wanted.passes(row) for row in rest)
         assert follower.caught_up
-
-
-def stream_of(row: Any) -> str | None:
-    event = events.decode(row.body)
-    return getattr(event, "block_id", None) or getattr(event, "tool_call_id", None)
 
 
 @settings(max_examples=120)

@@ -11,7 +11,6 @@ from extension_world import (
     make_plugin,
     project_plugin,
     run_of,
-    user_folder,
 )
 from interaction_world import Killable, resident, within
 from person import script
@@ -250,7 +249,9 @@ async def test_trust_that_is_taken_back_holds_no_more_at_the_next_run(home, mark
         await ann.end()
         assert "sing" not in witness.tools[-1]
         assert CANARY not in witness.systems[-1]
-        assert "/sing" not in [c["name"] for c in (await ann.call("command/list", sessionId=session))["commands"]]
+        assert "/sing" not in [
+            c["name"] for c in (await ann.call("command/list", sessionId=session))["commands"]
+        ]
         listed = await ann.call("plugin/list", sessionId=session)
         assert (listed["plugins"], listed["trusted"]) == ([], False)
         assert (await ann.call("mcp/list", sessionId=session))["servers"] == []

@@ -4,7 +4,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -65,7 +65,18 @@ def notice_of(size: int) -> events.Notice:
     return notice("x" * (size - bare))
 
 
-def place(*group: events.Event, head: int = 0) -> list[Committed]:
+class Placed(NamedTuple):
+    """An event in its place, and its row."""
+
+    event: events.Event
+    row: EventRow
+
+
+def pairs(committed: Committed) -> list[Placed]:
+    return [Placed(*pair) for pair in zip(committed.events, committed.rows, strict=True)]
+
+
+def place(*group: events.Event, head: int = 0) -> Committed:
     """Number events as the journal does."""
     pending = PendingEvents()
     pending.add(Group(group, awaited=True))
@@ -81,18 +92,18 @@ class Owner:
 
     def __init__(self) -> None:
         self.view = View()
-        self.committed_events: list[Committed] = []
+        self.committed_events: list[Placed] = []
         self.batches: list[int] = []  # How many events came with each transaction.
         self.halts: list[str] = []
         self.revivals = 0
-        self.on_committed: Callable[[list[Committed]], None] = lambda _committed: None
+        self.on_committed: Callable[[Committed], None] = lambda _committed: None
         self._changed = anyio.Event()
 
-    def committed(self, committed: list[Committed]) -> None:
-        for item in committed:
-            self.view.apply(item.event)
-        self.committed_events += committed
-        self.batches.append(len(committed))
+    def committed(self, committed: Committed) -> None:
+        for event in committed.events:
+            self.view.apply(event)
+        self.committed_events += pairs(committed)
+        self.batches.append(len(committed.rows))
         self.on_committed(committed)
         self._change()
 
@@ -144,7 +155,7 @@ class World:
 
     async def session(self, name: str = "s") -> Kept:
         """Make a session; its log begins with `session_started`."""
-        (first,) = place(STARTED)
+        (first,) = pairs(place(STARTED))
         new = NewSession(name, f"epoch-{name}", "/", "chat", "m", None, "{}", 1)
         key = await self.journal.execute(self.journal.store.create_session, new, Append(0, [first.row], []))
         owner = Owner()
@@ -161,7 +172,7 @@ class World:
         for event_row in await self.stored(log):
             event = events.decode(event_row.body)
             owner.view.apply(event)
-            owner.committed_events.append(Committed(event, event_row))
+            owner.committed_events.append(Placed(event, event_row))
         return Kept(log, owner)
 
     async def stored(self, log: SessionLog) -> list[EventRow]:

@@ -54,7 +54,7 @@ class ModelledDaemon:
         row = await self.world.journal.query(self._store.find_session, name)
         kept = await (self.world.load(name) if row else self.world.session(name))
         channel = self.hub.open(kept.log)
-        kept.owner.on_committed = lambda committed: self.hub.publish(channel, committed)
+        kept.owner.on_committed = lambda committed: self.hub.publish(channel, committed.rows, committed.bytes)
         self.lives[name] = Live(kept, channel)
         self._names[kept.log.key] = name
         self.durable[name] = kept.log.head

@@ -105,7 +105,7 @@ async def test_an_event_is_stored_when_its_owner_hears_of_it(store: TappedStore)
         def look(committed: list[Any]) -> None:
             rows = store.inner.read(kept.log.key, 0, 99, limit=99, bytes_max=9**9).rows
             durable.append(rows[-1].seq)
-            assert [item.row for item in committed] == rows[-len(committed) :]
+            assert committed.rows == rows[-len(committed.rows) :]
             assert kept.log.head == rows[-1].seq
 
         kept.owner.on_committed = look
@@ -361,7 +361,7 @@ async def test_releasing_what_is_not_held_is_no_error(store: TappedStore) -> Non
 @pytest.mark.parametrize("how", ["emit", "emit_nowait", "commit"])
 async def test_an_event_at_the_limit_is_stored_and_one_over_it_refused(store: TappedStore, how: str) -> None:
     limit = limits().event_bytes_max
-    place = Group((notice(),)).bytes - len(Group((notice(),)).bodies[0] or b"")
+    place = Group((notice(),)).bytes - len(Group((notice(),)).bodies[0])
 
     async def put(world: World, log: Any, event: events.Event) -> None:
         result = getattr(world.journal, how)(log, event)
@@ -547,6 +547,7 @@ async def test_keys_older_than_their_lifetime_are_forgotten_at_the_start() -> No
         new = InsertKey(0, "c", "m", "new", b"", b"", world.journal.now())
         await world.journal.commit(kept.log, rows=lambda _seq: [old, new])
     async with running(store) as world:
-        await world.on_writer(lambda: None)  # After what the start asked for.
+        await world.on_writer(lambda: None)  # While this is waited for, the start asks for it …
+        await world.on_writer(lambda: None)  # … and this comes after.
         assert await world.journal.query(store.find_key, 0, "c", "m", "old") is None
         assert await world.journal.query(store.find_key, 0, "c", "m", "new") is not None

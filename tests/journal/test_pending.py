@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journal_world import delta, notice, notice_of, output
+from journal_world import delta, notice, notice_of, output, pairs
 
-from holdfast_daemon.journal.pending import Group, PendingEvents, Taken
+from holdfast_daemon.journal.pending import DELTAS, Group, PendingEvents, Taken, is_over
 from holdfast_daemon.journal.store import InsertKey
 from holdfast_protocol import events
 
@@ -14,10 +14,14 @@ MERGED_MAX = 16 * 1024
 ANY = 2**31
 
 
-def pending(*groups: Group | events.Event) -> PendingEvents:
+def pending(*items: Group | events.Event) -> PendingEvents:
+    """Let groups wait, and events as if each had been emitted by itself."""
     waiting = PendingEvents()
-    for group in groups:
-        waiting.add(group if isinstance(group, Group) else Group((group,)))
+    for item in items:
+        if isinstance(item, DELTAS):
+            waiting.add_delta(item)
+        else:
+            waiting.add(item if isinstance(item, Group) else Group((item,)))
     return waiting
 
 
@@ -35,18 +39,16 @@ def take(
 
 
 def bodies(taken: Taken) -> list[dict[str, object]]:
-    return [msgspec.json.decode(item.row.body) for item in taken.committed]
+    return [msgspec.json.decode(row.body) for row in taken.committed.rows]
 
 
 def texts(taken: Taken) -> list[str]:
-    return [
-        getattr(item.event, "text", None) or getattr(item.event, "message", "") for item in taken.committed
-    ]
+    return [getattr(event, "text", None) or getattr(event, "message", "") for event in taken.committed.events]
 
 
 def test_an_event_gets_its_place_in_front_of_its_own_bytes() -> None:
     taken = take(pending(notice("hi")), head=41)
-    (item,) = taken.committed
+    (item,) = pairs(taken.committed)
     assert item.row.body == b'{"seq":42,"at":1234,"type":"notice","kind":"test","message":"hi"}'
     assert (item.event.seq, item.event.at) == (42, 1234)
     assert (item.row.seq, item.row.type, item.row.run, item.row.at) == (42, "notice", None, 1234)
@@ -56,7 +58,7 @@ def test_an_event_gets_its_place_in_front_of_its_own_bytes() -> None:
 def test_consecutive_deltas_of_one_block_become_one_event() -> None:
     taken = take(pending(delta("Hel"), delta("lo", offset=3), delta(" you", offset=5)))
     assert texts(taken) == ["Hello you"]
-    assert taken.committed[0].event == msgspec.structs.replace(delta("Hello you"), seq=1, at=1234)
+    assert taken.committed.events[0] == msgspec.structs.replace(delta("Hello you"), seq=1, at=1234)
     assert taken.merged == 2
 
 
@@ -122,21 +124,20 @@ def test_events_are_taken_up_to_the_limit(room: int, expected: list[str]) -> Non
 def test_bytes_are_taken_up_to_the_limit() -> None:
     groups = [Group((notice_of(100),)) for _ in range(3)]
     exact = groups[0].bytes + groups[1].bytes
-    assert len(take(pending(*groups), bytes_max=exact).committed) == 2
-    assert len(take(pending(*groups), bytes_max=exact - 1).committed) == 1
+    assert len(take(pending(*groups), bytes_max=exact).committed.rows) == 2
+    assert len(take(pending(*groups), bytes_max=exact - 1).committed.rows) == 1
 
 
 def test_one_group_is_taken_whatever_its_size() -> None:
     waiting = pending(notice_of(5000), notice("next"))
-    assert len(take(waiting, bytes_max=10, events_max=1).committed) == 1
+    assert len(take(waiting, bytes_max=10, events_max=1).committed.rows) == 1
     assert len(waiting) == 1
 
 
 def test_a_group_learns_the_place_of_its_last_event() -> None:
-    group = Group((notice("a"), notice("b")))
-    first, second = Group((delta("x"),)), Group((delta("y", offset=1),))
-    taken = take(pending(group, first, second), head=10)
-    assert [(item, seq) for item, seq in taken.groups] == [(group, 12), (first, 13), (second, 13)]
+    first, second = Group((notice("a"), notice("b"))), Group((delta("z", offset=2),), awaited=True)
+    taken = take(pending(first, delta("x"), delta("y", offset=1), second), head=10)
+    assert taken.groups == [(first, 12), (second, 14)]
 
 
 def test_a_group_without_events_has_the_place_before_it() -> None:
@@ -149,20 +150,38 @@ def test_a_group_without_events_has_the_place_before_it() -> None:
     taken = take(pending(notice("a"), Group((), rows), notice("b")), head=5)
     assert seen == [6]
     assert [type(change) for change in taken.append.changes] == [InsertKey]
-    assert [item.row.seq for item in taken.committed] == [6, 7]
+    assert [row.seq for row in taken.committed.rows] == [6, 7]
 
 
 def test_clearing_gives_all_groups_back() -> None:
     groups = [Group((notice(str(number)),)) for number in range(3)]
-    waiting = pending(*groups)
+    waiting = pending(delta("nobody waits for it"), *groups)
     assert waiting.clear() == groups
     assert (len(waiting), waiting.bytes) == (0, 0)
 
 
 def test_text_that_is_no_unicode_is_refused_where_it_arises() -> None:
     """Not in the pump, where it would be everybody's fault."""
+    waiting = PendingEvents()
+    with pytest.raises(UnicodeEncodeError):
+        waiting.add_delta(delta("\ud800"))
+    assert (len(waiting), waiting.bytes) == (0, 0)
     with pytest.raises(UnicodeEncodeError):
         Group((delta("\ud800"),))
+
+
+@given(pieces=st.deferred(lambda: st.lists(PIECES, max_size=9)))
+def test_an_emitted_delta_is_stored_as_one_in_a_group(pieces: list[events.Event]) -> None:
+    """The quick way of a delta nobody waits for, and the general one of groups, agree to the byte."""
+    quick = take(pending(*pieces), head=41, merged_bytes_max=0)
+    general = take(pending(*(Group((event,)) for event in pieces)), head=41)
+    assert quick.committed == general.committed
+    assert quick.append == general.append
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, 2000))
+def test_whether_a_delta_is_over_the_limit_is_what_its_encoding_says(text: str, limit: int) -> None:
+    assert is_over(delta(text), limit) == Group((delta(text),)).has_event_over(limit)
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
@@ -185,14 +204,14 @@ def stream(event: events.Event) -> str | None:
 
 
 @given(
-    groups=st.lists(GROUPS | PIECES.map(lambda event: Group((event,))), max_size=25),
+    items=st.lists(GROUPS | PIECES, max_size=25),
     limits=st.lists(st.tuples(st.integers(1, 8), st.integers(1, 900), st.integers(1, 12)), min_size=1),
 )
 def test_whatever_the_limits_the_log_says_what_was_emitted(
-    groups: list[Group], limits: list[tuple[int, int, int]]
+    items: list[Group | events.Event], limits: list[tuple[int, int, int]]
 ) -> None:
-    waiting = pending(*groups)
-    head, log, places = 0, [], []
+    waiting = pending(*items)
+    head, log, told = 0, [], []
     turn = 0
     while len(waiting):
         events_max, bytes_max, merged_bytes_max = limits[turn % len(limits)]
@@ -200,18 +219,22 @@ def test_whatever_the_limits_the_log_says_what_was_emitted(
         taken = take(
             waiting, head, events_max=events_max, bytes_max=bytes_max, merged_bytes_max=merged_bytes_max
         )
-        assert taken.groups
-        if len(taken.groups) > 1:
-            assert len(taken.committed) <= max(events_max, len(taken.groups[0][0].members))
-        for item in taken.committed:
+        rows = taken.committed.rows
+        assert rows
+        if len(rows) > events_max:
+            assert [len(group.members) for group, _ in taken.groups] == [len(rows)]
+        for item in pairs(taken.committed):
             head += 1
             assert item.row.seq == head
             assert events.decode(item.row.body) == item.event
-        log += [item.event for item in taken.committed]
-        places += taken.groups
-    assert [group for group, _ in places] == groups
+        assert taken.committed.bytes == sum(len(row.body) for row in rows)
+        log += taken.committed.events
+        told += [group for group, _ in taken.groups]
+    assert [group for group in told if group in items] == [item for item in items if isinstance(item, Group)]
     assert waiting.bytes == 0
-    assert_same_story([event for group in groups for event in group.members], log)
+    assert_same_story(
+        [event for item in items for event in (item.members if isinstance(item, Group) else (item,))], log
+    )
 
 
 def assert_same_story(emitted: list[events.Event], log: list[events.Event]) -> None:

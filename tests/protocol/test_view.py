@@ -1,5 +1,7 @@
 """The fold of a session's events (PROTOCOL.md, "Snapshots"): a snapshot and its tail agree with the log."""
 
+from itertools import groupby
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -54,6 +56,25 @@ def test_snapshots_of_snapshots_agree_too(log, places):
 @given(logs())
 def test_events_that_came_over_the_wire_fold_the_same(log):
     assert fold(None, [events.decode(msgspec.json.encode(event)) for event in log]) == fold(None, log)
+
+
+@given(logs(), st.lists(st.integers(0, 9), min_size=1))
+def test_consecutive_deltas_fold_at_once_as_they_do_one_by_one(log, offsets):
+    """Also where an offset says that some of the text is there already, or is missing."""
+    shifted = [
+        msgspec.structs.replace(event, offset=offsets[place % len(offsets)])
+        if isinstance(event, events.Delta) and place % 3 == 0
+        else event
+        for place, event in enumerate(log)
+    ]
+    view = View()
+    for are_deltas, group in groupby(shifted, lambda event: isinstance(event, events.Delta)):
+        if are_deltas:
+            view.apply_deltas(list(group))
+        else:
+            for event in group:
+                view.apply(event)
+    assert view.snapshot(None) == viewed(shifted).snapshot(None)
 
 
 @given(logs())

@@ -4,6 +4,8 @@ from collections.abc import Collection
 
 import msgspec
 
+from holdfast_daemon.journal.pending import DELTAS, stream_of
+from holdfast_daemon.journal.store import EventRow
 from holdfast_protocol import events
 
 
@@ -27,13 +29,13 @@ class Filter(msgspec.Struct, frozen=True):
         """Whether it leaves nothing out."""
         return self.types is None and self.deltas and not self.settled_to
 
-    def passes(self, seq: int, kind: str, stream: str | None) -> bool:
+    def passes(self, row: EventRow) -> bool:
         """Tell whether one event is wanted."""
-        if self.types is not None and kind not in self.types:
+        if self.types is not None and row.type not in self.types:
             return False
-        if stream is None:
+        if row.type not in events.DELTA_TAGS:
             return True
-        return self.deltas and (seq > self.settled_to or stream in self.open_streams)
+        return self.deltas and (row.seq > self.settled_to or _stream_of(row) in self.open_streams)
 
     def at(self, position: int) -> "Filter":
         """Give the filter for events after `position`: past the settled part it is like any other."""
@@ -44,3 +46,9 @@ class Filter(msgspec.Struct, frozen=True):
     def unwanted(self) -> Collection[str]:
         """Give types the store need not read."""
         return () if self.deltas else tuple(events.DELTA_TAGS)
+
+
+def _stream_of(row: EventRow) -> str:
+    """Name what a stored delta is a piece of; only a client that has just joined makes anybody ask."""
+    event = events.decode(row.body)
+    return stream_of(event) if isinstance(event, DELTAS) else ""

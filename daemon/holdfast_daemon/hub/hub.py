@@ -9,7 +9,7 @@ filter, cursor) and shared.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -21,9 +21,7 @@ from holdfast_daemon.hub.filter import Filter
 from holdfast_daemon.hub.ring import Ring
 from holdfast_daemon.hub.subscription import Outlet, Pace, Subscription
 from holdfast_daemon.journal.journal import Journal, SessionLog
-from holdfast_daemon.journal.pending import Committed
 from holdfast_daemon.journal.store import Bodies, EventRow
-from holdfast_protocol import events
 from holdfast_protocol.capabilities import RequestKind
 from holdfast_protocol.errors import Conflict, Overloaded, RequestCancelled, StorageUnavailable
 from holdfast_protocol.framing import Framing
@@ -100,12 +98,20 @@ class Hub:
         self._ring_bytes -= channel.ring.bytes
         self._channels.pop(channel, None)
 
-    def publish(self, channel: Channel, committed: list[Committed]) -> None:
-        """Take events that are durable, and send them to whoever is at the head."""
-        self._published += len(committed)
-        for item in committed:
-            self._by_type[item.row.type] = self._by_type.get(item.row.type, 0) + 1
-        self._ring_bytes += channel.ring.append(committed)
+    def publish(self, channel: Channel, rows: Sequence[EventRow], size: int) -> None:
+        """Take events that are durable, and send them to whoever is at the head.
+
+        Args:
+            channel: the session's.
+            rows: the events, following the ones before without a gap.
+            size: the bytes of their bodies.
+        """
+        self._published += len(rows)
+        types = [row.type for row in rows]
+        for kind in set(types):  # One or two, of many events.
+            self._by_type[kind] = self._by_type.get(kind, 0) + types.count(kind)
+        channel.ring.append(rows, size)
+        self._ring_bytes += size
         self._channels.pop(channel, None)
         self._channels[channel] = None
         batches: _Batches = {}  # Dropped afterwards: a frame nobody shares any more is only memory.
@@ -407,8 +413,7 @@ class Hub:
             types=sorted(wanted.types) if wanted.types is not None else None,
             without=tuple(wanted.unwanted()),
         )
-        rows = (row for row in page.rows if wanted.passes(row.seq, row.type, _stream_of_row(wanted, row)))
-        return Bodies(page.last, [row.body for row in rows])
+        return Bodies(page.last, [row.body for row in page.rows if wanted.passes(row)])
 
     def _deliver_page(self, channel: Channel, subscription: Subscription, page: Bodies) -> None:
         log, framing, first = channel.log, subscription.outlet.framing, subscription.cursor + 1
@@ -428,13 +433,3 @@ class Hub:
         if frame is None:
             frame = frames[outlet.framing] = notification(outlet.framing, method, params)
         outlet.write(frame)
-
-
-def _stream_of_row(wanted: Filter, row: EventRow) -> str | None:
-    """Name what a stored delta is a piece of; decoded only where the filter needs to know."""
-    if row.type not in events.DELTA_TAGS:
-        return None
-    if row.seq > wanted.settled_to:
-        return ""
-    event = events.decode(row.body)
-    return event.block_id if isinstance(event, events.TokenDelta) else getattr(event, "tool_call_id", "")

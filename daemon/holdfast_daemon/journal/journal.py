@@ -18,7 +18,7 @@ import anyio
 
 from holdfast_daemon.config import JournalLimits
 from holdfast_daemon.journal.ballast import Ballast
-from holdfast_daemon.journal.pending import Committed, Group, PendingEvents, Rows, Taken
+from holdfast_daemon.journal.pending import DELTAS, Committed, Group, PendingEvents, Rows, Taken, is_over
 from holdfast_daemon.journal.serial_thread import SerialThread
 from holdfast_daemon.journal.store import Bodies, Page, SessionKey, Store, StoreError
 from holdfast_protocol import events
@@ -32,7 +32,7 @@ T = TypeVar("T")
 class LogOwner(Protocol):
     """The session a log belongs to. None of these may raise or wait."""
 
-    def committed(self, committed: list[Committed]) -> None:
+    def committed(self, committed: Committed) -> None:
         """Fold and publish events that are durable now; the head has moved to the last."""
         ...
 
@@ -67,7 +67,7 @@ class SessionLog:
         self.pending = PendingEvents()
         self.writing = False  # A part of this log is in the transaction under way …
         self.in_flight = 0  # … and takes so many bytes.
-        self._space = anyio.Event()
+        self._settlement: anyio.Event | None = None  # Made by who waits for the next one.
         self._hold: anyio.Event | None = None
 
     @property
@@ -79,6 +79,10 @@ class SessionLog:
     def unsettled(self) -> bool:
         """Whether something waits or is being written; changes of rows alone have no bytes."""
         return self.writing or len(self.pending) > 0
+
+    def has_space(self, bytes_max: int) -> bool:
+        """Tell whether `wait_for_space` would return at once."""
+        return self._hold is None and self.pending.bytes + self.in_flight < bytes_max
 
     def hold(self) -> None:
         """Make emitters wait: a blocking subscriber is behind. Whoever holds must release in bounded time."""
@@ -121,7 +125,7 @@ class SessionLog:
         """Wait while more than `bytes_max` are uncommitted, or a blocking subscriber holds the session."""
         while self.halted is None:
             if self.uncommitted_bytes >= bytes_max:
-                await self._space.wait()
+                await self.next_settlement()
             elif self._hold is not None:
                 await self._hold.wait()
             else:
@@ -129,14 +133,16 @@ class SessionLog:
 
     async def next_settlement(self) -> None:
         """Wait until the next transaction with a part of this log has ended."""
-        await self._space.wait()
+        self._settlement = self._settlement or anyio.Event()
+        await self._settlement.wait()
 
     def settled(self) -> None:
         """Wake those who wait for space; the journal calls it when a transaction has ended."""
         self.writing = False
         self.in_flight = 0
-        self._space.set()
-        self._space = anyio.Event()
+        if self._settlement is not None:
+            self._settlement.set()
+            self._settlement = None
 
 
 class Journal:
@@ -167,11 +173,11 @@ class Journal:
         self._reader = SerialThread("journal-reader")
         self._ready: dict[SessionLog, None] = {}  # Sessions with something pending, in turn.
         self._halted: dict[SessionLog, None] = {}
-        self._wake = anyio.Event()
+        self._wake: anyio.Event | None = None  # Made by the pump when it finds nothing to do.
         self._fault = anyio.Event()
         self._transaction: list[tuple[SessionLog, Taken]] = []  # The one under way.
         self._stopped = False  # The pump has ended: nothing is written any more.
-        self._settlement = anyio.Event()  # Replaced after each transaction.
+        self._settlement: anyio.Event | None = None  # Made by who waits for the next one.
         self._committed = self._transactions = self._merged = self._bytes = self._failures = 0
 
     # For sessions -------------------------------------------------------------------------------------
@@ -183,12 +189,31 @@ class Journal:
             StorageUnavailable: the log is halted.
             TooLarge: the event is over `event_bytes_max`.
         """
-        await log.wait_for_space(self.limits.uncommitted_bytes_max)
-        self._add(log, Group((event,)))
+        if not log.has_space(self.limits.uncommitted_bytes_max):
+            await log.wait_for_space(self.limits.uncommitted_bytes_max)
+        self.add(log, event)
+
+    def add(self, log: SessionLog, event: events.Event) -> None:
+        """Append an event soon, whatever waits already; behind `SessionLog.has_space`, this is `emit`.
+
+        Raises:
+            StorageUnavailable, TooLarge: as `emit`.
+        """
+        if isinstance(event, DELTAS):
+            self._check(log)
+            if is_over(event, self.limits.event_bytes_max):
+                raise _too_large(self.limits.event_bytes_max)
+            log.pending.add_delta(event)
+            self._ready_now(log)
+        else:
+            self._add(log, Group((event,)))
 
     def emit_nowait(self, log: SessionLog, *group: events.Event, rows: Rows | None = None) -> None:
         """Append events soon and together, whatever waits already. For the few a session says of itself."""
-        self._add(log, Group(group, rows))
+        if len(group) == 1 and rows is None:
+            self.add(log, group[0])
+        else:
+            self._add(log, Group(group, rows))
 
     async def commit(self, log: SessionLog, *group: events.Event, rows: Rows | None = None) -> int:
         """Append events together; returns after the sync, with the last one's seq.
@@ -207,15 +232,25 @@ class Journal:
         return await pending.wait()
 
     def _add(self, log: SessionLog, group: Group) -> None:
-        log.check()
-        if self._stopped:
-            raise _ended()
+        self._check(log)
         limit = self.limits.event_bytes_max
         if group.has_event_over(limit):
-            raise TooLarge(f"An event is at most {limit} bytes.", limit="event_bytes_max", limit_value=limit)
+            raise _too_large(limit)
         log.pending.add(group)
+        self._ready_now(log)
+
+    def _check(self, log: SessionLog) -> None:
+        if log.halted is not None:
+            log.check()
+        if self._stopped:
+            raise _ended()
+
+    def _ready_now(self, log: SessionLog) -> None:
+        """Have the pump take from a log; it sleeps only while no log is ready."""
         self._ready[log] = None
-        self._wake.set()
+        if self._wake is not None:
+            self._wake.set()
+            self._wake = None
 
     async def read(
         self,
@@ -371,10 +406,9 @@ class Journal:
                 while True:
                     if self._ready:
                         await self._write(self._take())
-                    elif not self._wake.is_set():
-                        await self._wake.wait()
                     else:
                         self._wake = anyio.Event()
+                        await self._wake.wait()
         finally:
             self._abandon()
 
@@ -386,10 +420,17 @@ class Journal:
             groups += log.pending.clear()
         for group in groups:
             group.settle(0, _ended())
-        self._settlement.set()
+        self._settled()
+
+    def _settled(self) -> None:
+        """Wake who waits for the end of a transaction."""
+        if self._settlement is not None:
+            self._settlement.set()
+            self._settlement = None
 
     async def _idle(self) -> None:
         while (self._ready or self._transaction) and not self._stopped:
+            self._settlement = self._settlement or anyio.Event()
             await self._settlement.wait()
 
     def _take(self) -> list[tuple[SessionLog, Taken]]:
@@ -417,7 +458,7 @@ class Journal:
             )
             log.writing = True
             log.in_flight = before - log.pending.bytes
-            events_left -= len(taken.committed)
+            events_left -= len(taken.committed.rows)
             bytes_left -= taken.bytes
             transaction.append((log, taken))
         for log, _ in transaction:
@@ -438,8 +479,7 @@ class Journal:
             for log, taken in transaction:
                 self._settle(log, taken)
         self._transaction = []
-        self._settlement.set()
-        self._settlement = anyio.Event()
+        self._settled()
 
     async def _write_alone(self, log: SessionLog, taken: Taken) -> None:
         """Try one session's part of a failed transaction again: another's may have been the cause."""
@@ -454,10 +494,11 @@ class Journal:
 
     def _settle(self, log: SessionLog, taken: Taken) -> None:
         """Move the head, let the session fold and publish, then wake who waited: no await in between."""
-        if taken.committed:
-            log.head = taken.committed[-1].row.seq
-            self._committed += len(taken.committed)
-            self._bytes += sum(len(item.row.body) for item in taken.committed)
+        rows = taken.committed.rows
+        if rows:
+            log.head = rows[-1].seq
+            self._committed += len(rows)
+            self._bytes += taken.committed.bytes
             self._merged += taken.merged
             log.owner.committed(taken.committed)
         for group, last_seq in taken.groups:
@@ -505,6 +546,10 @@ class Journal:
 
 def _unavailable(error: StoreError) -> StorageUnavailable:
     return StorageUnavailable(f"The store does not answer ({error.kind}): {error}")
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"An event is at most {limit} bytes.", limit="event_bytes_max", limit_value=limit)
 
 
 def _ended() -> StorageUnavailable:

@@ -5,36 +5,48 @@ Pure but for its own counters: no tasks, no clock, no I/O. The journal's pump ta
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 import anyio
 import msgspec
 
 from holdfast_daemon.journal import projections
-from holdfast_daemon.journal.store import Append, Change, EventRow
+from holdfast_daemon.journal.store import Append, Change, EventRow, event_row
 from holdfast_protocol import events
 from holdfast_protocol.errors import RpcError
 
-_DELTA_OVERHEAD_BYTES: Final = 160
+_DELTA_BYTES: Final = 160
 """About what a delta's JSON has beside its text."""
 
 _PLACE_BYTES: Final = 48
 """What an event's seq and time add to its JSON, at the most."""
 
-_ESCAPE_BYTES_MAX: Final = 6
-"""JSON bytes of one byte of text: `\\u0000`."""
+_ESCAPED_BYTES_MAX: Final = 6
+"""JSON bytes of one code point: `\\u0000`; what is not escaped takes four at most."""
 
 _encoder: Final = msgspec.json.Encoder()
+_encode: Final = _encoder.encode
+_replace: Final = msgspec.structs.replace
+
+DELTAS: Final = (events.TokenDelta, events.ToolOutput)
+"""The types of `events.Delta`, in the form that is quickest to ask for."""
+
+_TAGS: Final = {kind: str(kind.__struct_config__.tag) for kind in DELTAS}
 
 Rows = Callable[[int], Sequence[Change]]
 """Gives further row changes once the seq of a group's last event is known; must not raise or block."""
 
 
 class Committed(NamedTuple):
-    """An event in its place: what the fold takes, and the bytes everybody gets."""
+    """Events in their places, the rows whose bytes everybody gets, and how many bytes that is.
 
-    event: events.Event
-    row: EventRow
+    Both lists have the same events, index by index. They are no list of pairs, because nearly all events are
+    deltas, and of a delta each object more counts.
+    """
+
+    events: list[events.Event]
+    rows: list[EventRow]
+    bytes: int
 
 
 class Group:
@@ -45,16 +57,14 @@ class Group:
 
     Attributes:
         members: the events, in order.
-        bodies: their JSON without seq and time; None for a delta that may yet be merged.
+        bodies: their JSON without seq and time.
         bytes: about what they take in a transaction.
-        stream: of a delta that may be merged, what it is a piece of (`stream_of`); None for all else.
-        text_bytes: of such a delta, its text in UTF-8; 0 for all else.
         rows: further changes in the same transaction.
         last_seq: the place of the last event; 0 until committed.
         error: why it was not committed.
     """
 
-    __slots__ = ("_done", "bodies", "bytes", "error", "last_seq", "members", "rows", "stream", "text_bytes")
+    __slots__ = ("_done", "bodies", "bytes", "error", "last_seq", "members", "rows")
 
     def __init__(
         self, group: tuple[events.Event, ...], rows: Rows | None = None, *, awaited: bool = False
@@ -64,29 +74,12 @@ class Group:
         self.last_seq = 0
         self.error: RpcError | None = None
         self._done = anyio.Event() if awaited else None
-        self.stream: str | None = None
-        self.text_bytes = 0
-        self.bodies: list[bytes | None]
-        first = group[0] if len(group) == 1 and not awaited else None
-        if isinstance(first, events.TokenDelta | events.ToolOutput):
-            self.stream = stream_of(first)
-            self.text_bytes = len(first.text) if first.text.isascii() else len(first.text.encode())
-            self.bodies = [None]
-            self.bytes = self.text_bytes + _DELTA_OVERHEAD_BYTES
-        else:
-            bodies = [_encoder.encode(event) for event in group]
-            self.bodies = [*bodies]
-            self.bytes = sum(len(body) for body in bodies) + _PLACE_BYTES * len(bodies)
+        self.bodies = [_encoder.encode(event) for event in group]
+        self.bytes = sum(len(body) for body in self.bodies) + _PLACE_BYTES * len(self.bodies)
 
     def has_event_over(self, bytes_max: int) -> bool:
         """Tell whether one of the events would be stored in more than `bytes_max`."""
-        if (
-            self.stream is not None
-            and self.text_bytes * _ESCAPE_BYTES_MAX + _DELTA_OVERHEAD_BYTES <= bytes_max
-        ):
-            return False  # Nearly always: encoding it to know would cost the encoding.
-        bodies = (body or _encoder.encode(self.members[0]) for body in self.bodies)
-        return any(len(body) + _PLACE_BYTES > bytes_max for body in bodies)
+        return any(len(body) + _PLACE_BYTES > bytes_max for body in self.bodies)
 
     def settle(self, last_seq: int, error: RpcError | None = None) -> None:
         """Say how it ended; the first word counts."""
@@ -110,49 +103,73 @@ class Group:
         return self.last_seq
 
 
+Waiting = Group | events.Delta
+"""A delta nobody waits for stands for itself: it is encoded when it is known what it is joined with."""
+
+
 class Taken(NamedTuple):
-    """One session's part of a transaction, what it takes of it, and whom to tell which seq afterwards."""
+    """One session's part of a transaction.
+
+    Attributes:
+        append: what the store gets.
+        committed: what the session gets afterwards.
+        groups: whom to tell afterwards, and which seq.
+        merged: how many deltas were joined to the one before.
+        bytes: what it takes of a transaction.
+    """
 
     append: Append
-    committed: list[Committed]
+    committed: Committed
     groups: list[tuple[Group, int]]
     merged: int
     bytes: int
 
 
 class PendingEvents:
-    """The groups of one session that wait for the pump, oldest first."""
+    """What waits for the pump in one session, oldest first."""
 
     def __init__(self) -> None:
-        self._groups: deque[Group] = deque()
+        self._waiting: deque[Waiting] = deque()
         self.bytes = 0
 
     def __len__(self) -> int:
-        return len(self._groups)
+        return len(self._waiting)
 
     def add(self, group: Group) -> None:
         """Put a group behind the others."""
-        self._groups.append(group)
+        self._waiting.append(group)
         self.bytes += group.bytes
 
+    def add_delta(self, delta: events.Delta) -> None:
+        """Put a delta that may be merged behind the others.
+
+        Raises:
+            UnicodeEncodeError: as `Group`.
+        """
+        size = _size_of(delta)  # Before it is put there: this may raise.
+        self._waiting.append(delta)
+        self.bytes += size
+
     def fits(self, *, events_max: int, bytes_max: int) -> bool:
-        """Tell whether the next group goes into what is left of a transaction."""
-        group = self._groups[0]
-        return len(group.members) <= events_max and group.bytes <= bytes_max
+        """Tell whether what comes next goes into what is left of a transaction."""
+        item = self._waiting[0]
+        if isinstance(item, Group):
+            return len(item.members) <= events_max and item.bytes <= bytes_max
+        return events_max >= 1 and _size_of(item) <= bytes_max
 
     def clear(self) -> list[Group]:
-        """Take all groups out."""
-        groups = list(self._groups)
-        self._groups.clear()
+        """Take everything out; give the groups, whose members somebody may wait for."""
+        groups = [item for item in self._waiting if isinstance(item, Group)]
+        self._waiting.clear()
         self.bytes = 0
         return groups
 
     def take(
         self, session: int, head: int, at: int, *, events_max: int, bytes_max: int, merged_bytes_max: int
     ) -> Taken:
-        """Take the next groups, merge, number, encode and project them.
+        """Take what comes next, merge, number, encode and project it.
 
-        Takes at least one group, whatever its size; after that stops before a limit.
+        Takes at least one group or delta, whatever its size; after that stops before a limit.
 
         Args:
             session: the store's key of the session.
@@ -162,46 +179,56 @@ class PendingEvents:
             bytes_max: its room left, in bytes.
             merged_bytes_max: how long the text of merged deltas may become, in UTF-8.
         """
-        committed: list[Committed] = []
+        waiting = self._waiting
+        placed: list[events.Event] = []
+        rows: list[EventRow] = []
         changes: list[Change] = []
         groups: list[tuple[Group, int]] = []
+        seq, last_seq = head + 1, head + events_max
         merged = size = 0
-        while self._groups:
-            group = self._groups[0]
-            if groups and (
-                size + group.bytes > bytes_max or len(committed) + len(group.members) > events_max
-            ):
+        while waiting:
+            item = waiting[0]
+            count, needed = (
+                (len(item.members), item.bytes) if isinstance(item, Group) else (1, _size_of(item))
+            )
+            if (rows or groups) and (size + needed > bytes_max or seq + count - 1 > last_seq):
                 break
-            run = self._take_run(min(merged_bytes_max, bytes_max - size - _DELTA_OVERHEAD_BYTES))
-            if len(run) == 1:
-                size += group.bytes
-                self.bytes -= group.bytes
+            waiting.popleft()
+            self.bytes -= needed
+            if isinstance(item, Group):
+                _place_group(item, seq, at, placed, rows, changes)
+                groups.append((item, seq + count - 1))
             else:
-                size += sum([item.text_bytes for item in run]) + _DELTA_OVERHEAD_BYTES
-                self.bytes -= sum([item.bytes for item in run])
-                merged += len(run) - 1
-            _number(run, head + len(committed) + 1, at, committed, changes)
-            last_seq = head + len(committed)
-            groups.extend([(item, last_seq) for item in run])
-            if group.rows is not None:
-                changes.extend(group.rows(last_seq))
-        rows = [item.row for item in committed]
+                if waiting and _continues(waiting[0], item):
+                    item, joined, needed = self._join(
+                        item, min(merged_bytes_max, bytes_max - size - _DELTA_BYTES)
+                    )
+                    merged += joined
+                placed.append(_replace(item, seq=seq, at=at))
+                body = _numbered(_encode(item), seq, at)
+                rows.append(event_row((seq, _TAGS[type(item)], item.run_id, at, body)))
+            seq += count
+            size += needed
+        committed = Committed(placed, rows, sum([len(row.body) for row in rows]))
         return Taken(Append(session, rows, changes), committed, groups, merged, size)
 
-    def _take_run(self, text_bytes_max: int) -> list[Group]:
-        """Take the next group; if it is a delta, with those of its stream that follow and fit with it."""
-        groups = self._groups
-        first = groups.popleft()
-        run = [first]
-        if first.stream is None:
-            return run
-        text_bytes = first.text_bytes
-        while groups and groups[0].stream == first.stream:
-            text_bytes += groups[0].text_bytes
-            if text_bytes > text_bytes_max:
+    def _join(self, first: events.Delta, text_bytes_max: int) -> tuple[events.Delta, int, int]:
+        """Join a delta with those of its stream that follow and fit.
+
+        Returns:
+            The delta, how many were joined to it, and what it takes in a transaction.
+        """
+        texts = [first.text]
+        size = _size_of(first)
+        while self._waiting and _continues(following := self._waiting[0], first):
+            more = _size_of(following)
+            if size + more - 2 * _DELTA_BYTES > text_bytes_max:
                 break
-            run.append(groups.popleft())
-        return run
+            self._waiting.popleft()
+            self.bytes -= more
+            size += more - _DELTA_BYTES
+            texts.append(following.text)
+        return _replace(first, text="".join(texts)), len(texts) - 1, size
 
 
 def stream_of(event: events.Delta) -> str:
@@ -209,36 +236,43 @@ def stream_of(event: events.Delta) -> str:
     return event.block_id if isinstance(event, events.TokenDelta) else event.tool_call_id
 
 
-def _number(run: list[Group], seq: int, at: int, committed: list[Committed], changes: list[Change]) -> None:
-    """Give the groups their places: a delta run becomes one event, any other group keeps its own."""
-    first = run[0]
-    if first.stream is not None:
-        delta = _merge(run)
-        committed.append(_place(delta, _encoder.encode(delta), seq, at))
-        return
-    for offset, (event, body) in enumerate(zip(first.members, first.bodies, strict=True)):
-        assert body is not None
-        committed.append(_place(event, body, seq + offset, at))
-        changes.extend(projections.changes_of(event, seq + offset, at))
+def is_over(delta: events.Delta, bytes_max: int) -> bool:
+    """Tell whether a delta would be stored in more than `bytes_max`."""
+    if len(delta.text) * _ESCAPED_BYTES_MAX + _DELTA_BYTES <= bytes_max:
+        return False  # Nearly always: encoding it to know would cost the encoding.
+    return len(_encode(delta)) + _PLACE_BYTES > bytes_max
 
 
-def _merge(run: list[Group]) -> events.Delta:
-    first = run[0].members[0]
-    assert isinstance(first, events.TokenDelta | events.ToolOutput)
-    if len(run) == 1:
-        return first
-    text = "".join(_text(group) for group in run)
-    return msgspec.structs.replace(first, text=text)
+def _size_of(delta: events.Delta) -> int:
+    """Give about what a delta takes in a transaction."""
+    text = delta.text
+    return _DELTA_BYTES + (len(text) if text.isascii() else len(text.encode()))
 
 
-def _text(group: Group) -> str:
-    delta = group.members[0]
-    assert isinstance(delta, events.TokenDelta | events.ToolOutput)
-    return delta.text
+def _continues(item: Waiting, delta: events.Delta) -> TypeGuard[events.Delta]:
+    """Tell whether something is a delta of the same stream."""
+    if isinstance(delta, events.TokenDelta):
+        return isinstance(item, events.TokenDelta) and item.block_id == delta.block_id
+    return isinstance(item, events.ToolOutput) and item.tool_call_id == delta.tool_call_id
 
 
-def _place(event: events.Event, body: bytes, seq: int, at: int) -> Committed:
-    """Number an event. Its bytes get seq and time in front: encoding again would cost the encoding."""
-    placed = msgspec.structs.replace(event, seq=seq, at=at)
-    numbered = b'{"seq":%d,"at":%d,%b' % (seq, at, body[1:])
-    return Committed(placed, EventRow(seq, events.type_of(event), event.run_id, at, numbered))
+def _numbered(body: bytes, seq: int, at: int) -> bytes:
+    """Give an event's bytes with seq and time in front: encoding again would cost the encoding."""
+    return b'{"seq":%d,"at":%d,%b' % (seq, at, body[1:])
+
+
+def _place_group(
+    group: Group,
+    first: int,
+    at: int,
+    placed: list[events.Event],
+    rows: list[EventRow],
+    changes: list[Change],
+) -> None:
+    """Number a group's events and project them."""
+    for seq, (event, body) in enumerate(zip(group.members, group.bodies, strict=True), first):
+        placed.append(_replace(event, seq=seq, at=at))
+        rows.append(EventRow(seq, events.type_of(event), event.run_id, at, _numbered(body, seq, at)))
+        changes.extend(projections.changes_of(event, seq, at))
+    if group.rows is not None:
+        changes.extend(group.rows(first + len(group.members) - 1))

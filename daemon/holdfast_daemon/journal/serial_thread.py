@@ -4,24 +4,23 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
-
-import anyio
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class _Call:
-    """One call on its way through the thread."""
+    """One call on its way through the thread, made and awaited on the loop."""
 
     __slots__ = ("_done", "_loop", "_work", "error", "result")
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self._work = work
         self._loop = asyncio.get_running_loop()
-        self._done = anyio.Event()
+        self._done = self._loop.create_future()  # And no event: each transaction waits for one.
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -31,10 +30,14 @@ class _Call:
             self.result = self._work()
         except BaseException as error:  # noqa: BLE001 - re-raised in the caller by `wait`
             self.error = error
-        self._loop.call_soon_threadsafe(self._done.set)
+        self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if not self._done.done():  # Cancelled: its caller waits no longer.
+            self._done.set_result(None)
 
     async def wait(self) -> Any:
-        await self._done.wait()
+        await self._done
         if self.error is not None:
             raise self.error
         return self.result
@@ -65,7 +68,7 @@ class SerialThread:
 
         Cancelling waits no longer; a call that has begun still ends on the thread.
         """
-        call = _Call(lambda: function(*args, **kwargs))
+        call = _Call(partial(function, *args, **kwargs))
         self._calls.put(call)
         return await call.wait()
 

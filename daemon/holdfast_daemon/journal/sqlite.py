@@ -11,10 +11,10 @@ closing any descriptor of it would drop the locks.
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Generator, Sequence
-from functools import partial
+from collections.abc import Generator, Sequence
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final, cast
 
 import apsw
@@ -39,6 +39,7 @@ from holdfast_daemon.journal.store import (
     Page,
     PromptStatus,
     RequestRow,
+    RowValues,
     RuleRow,
     RunRow,
     SessionKey,
@@ -49,6 +50,7 @@ from holdfast_daemon.journal.store import (
     TrustRow,
     Upsert,
     UsageRow,
+    event_row,
 )
 from holdfast_protocol import events
 
@@ -56,9 +58,6 @@ SCHEMA_VERSION: Final = 4
 
 _CHUNK_ROWS_MAX: Final = 64
 """Rows read at once; never more than the page has already, so that few are read in vain when it is full."""
-
-_event_row: Final = cast("Callable[[tuple[Any, ...]], EventRow]", partial(tuple.__new__, EventRow))
-"""Makes a row of a page without a step of Python: its columns are those of the query, in their order."""
 
 _SCHEMA_1: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -140,6 +139,8 @@ _SESSION_COLUMNS: Final = (
     "coalesce((SELECT max(seq) FROM events WHERE events.session = sessions.key), 0), servers, parent"
 )
 
+_HEAD: Final = "SELECT coalesce(max(seq), 0) FROM events WHERE session = ?"
+
 _SESSION_TABLES: Final = ("runs", "messages", "requests", "spills", "usage")
 
 _USAGE_SUMS: Final = UsageRow._fields[3:]
@@ -208,6 +209,7 @@ class SQLiteStore:
             self._writer = _open_writer(path, self._spill)
             self._page_bytes = int(_one(self._writer, "PRAGMA page_size"))
             self._writer.set_wal_hook(self._wal_grew)
+            self._transaction = _Transaction(self._writer)
             self._reader = _open_reader(path)
         self._wal_bytes = 0
 
@@ -220,14 +222,14 @@ class SQLiteStore:
 
     def append(self, appends: Sequence[Append]) -> None:
         """See `Store.append`."""
-        with self._transaction():
+        with self._transaction:
             for append in appends:
                 self._append(append.session, append.rows, append.changes)
         self._checkpoint_if_due()
 
     def create_session(self, new: NewSession, append: Append, *, copying: bool = False) -> SessionKey:
         """See `Store.create_session`."""
-        with self._transaction():
+        with self._transaction:
             key = int(
                 _one(
                     self._writer,
@@ -256,7 +258,7 @@ class SQLiteStore:
 
     def mark_deleted(self, session: SessionKey, changes: Sequence[Change]) -> None:
         """See `Store.mark_deleted`."""
-        with self._transaction():
+        with self._transaction:
             self._writer.execute(
                 "UPDATE sessions SET state = 'deleted', run = NULL, title = NULL, env = '{}', view = NULL"
                 " WHERE key = ?",
@@ -272,7 +274,7 @@ class SQLiteStore:
 
     def purge(self, session: SessionKey, rows_max: int) -> bool:
         """See `Store.purge`."""
-        with self._transaction():
+        with self._transaction:
             self._writer.execute(
                 "DELETE FROM events WHERE session = ?1 AND seq IN"
                 " (SELECT seq FROM events WHERE session = ?1 ORDER BY seq LIMIT ?2)",
@@ -296,38 +298,38 @@ class SQLiteStore:
 
     def forget_keys(self, before: int) -> None:
         """See `Store.forget_keys`."""
-        with self._transaction():
+        with self._transaction:
             self._writer.execute("DELETE FROM keys WHERE scope = ? AND at < ?", (DAEMON_SCOPE, before))
 
     def remove_rule(self, rule: str) -> None:
         """See `Store.remove_rule`."""
-        with self._transaction():
+        with self._transaction:
             self._writer.execute("DELETE FROM rules WHERE id = ?", (rule,))
 
     def insert_trust(self, row: TrustRow) -> None:
         """See `Store.insert_trust`."""
-        with self._transaction():
+        with self._transaction:
             self._writer.execute("INSERT OR REPLACE INTO trust VALUES (?,?)", row)
 
     def remove_trust(self, path: str) -> bool:
         """See `Store.remove_trust`."""
-        with self._transaction():
+        with self._transaction:
             self._writer.execute("DELETE FROM trust WHERE path = ?", (path,))
             return self._writer.changes() > 0
 
     def insert_token(self, row: TokenRow) -> None:
         """See `Store.insert_token`."""
-        with self._transaction():
+        with self._transaction:
             self._writer.execute("INSERT INTO tokens VALUES (?,?,?,?,?)", row)
 
     def remove_token(self, token: str) -> None:
         """See `Store.remove_token`."""
-        with self._transaction():
+        with self._transaction:
             self._writer.execute("DELETE FROM tokens WHERE id = ?", (token,))
 
     def probe(self) -> None:
         """See `Store.probe`."""
-        with self._transaction():
+        with self._transaction:
             self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('probe', hex(randomblob(4096)))")
 
     def close(self) -> None:
@@ -339,15 +341,12 @@ class SQLiteStore:
 
     def _append(self, session: SessionKey, rows: Sequence[EventRow], changes: Sequence[Change]) -> None:
         if rows:
-            head = int(
-                _one(self._writer, "SELECT coalesce(max(seq), 0) FROM events WHERE session = ?", (session,))
-            )
+            head = self._writer.execute(_HEAD, (session,)).get
             if rows[0].seq != head + 1:
                 raise StoreConflict(f"The log ends at {head}, not before {rows[0].seq}.")
-            self._writer.executemany(
-                "INSERT INTO events VALUES (?,?,?,?,?,?)",
-                [(session, row.seq, row.type, row.run, row.at, self._body(session, row)) for row in rows],
-            )
+            if max([len(row.body) for row in rows]) > self._spill_bytes:
+                rows = [row._replace(body=self._body(session, row)) for row in rows]
+            self._writer.executemany("INSERT INTO events VALUES (?,?,?,?,?,?)", map((session,).__add__, rows))
         for change in changes:
             self._change(session, change)
 
@@ -419,18 +418,6 @@ class SQLiteStore:
             )
             self._statements[table, names] = cached
         return cached
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Generator[None]:
-        with _errors():
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._writer.execute("COMMIT")
-            except BaseException:
-                if self._writer.in_transaction:  # A failed COMMIT may have rolled back by itself.
-                    self._writer.execute("ROLLBACK")
-                raise
 
     def _wal_grew(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._wal_bytes = pages * self._page_bytes
@@ -615,7 +602,7 @@ class SQLiteStore:
     ) -> tuple[list[EventRow], bool]:
         """Read events; see `_bounded`."""
         rows, complete = self._bounded(sql, bindings, limit, bytes_max)
-        return list(map(_event_row, rows)), complete
+        return list(map(event_row, cast("list[RowValues]", rows))), complete
 
     def _bounded(
         self, sql: str, bindings: tuple[Any, ...], limit: int, bytes_max: int
@@ -642,6 +629,42 @@ class SQLiteStore:
                         return rows, False
                     rows.append((*row[:-1], whole))
         return rows, len(rows) < limit
+
+
+class _Transaction:
+    """Entered, it begins; left, it commits, or rolls back what raised. Entered once at a time.
+
+    A class and no generator, because each group commit goes through it.
+
+    Raises:
+        StoreError: on entering or leaving, for what the library or the system raised.
+    """
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._execute("BEGIN IMMEDIATE")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:  # A failed COMMIT may have rolled back by itself.
+                self._execute("ROLLBACK")
+        if isinstance(error, apsw.Error | OSError):
+            raise _store_error(error) from error
+
+    def _execute(self, statement: str) -> None:
+        try:
+            self._connection.execute(statement)
+        except apsw.Error as error:
+            raise _store_error(error) from error
 
 
 def _open_writer(path: str, spill: Spill) -> apsw.Connection:
@@ -716,10 +739,13 @@ def _errors() -> Generator[None]:
     """Turn the library's errors into the contract's."""
     try:
         yield
-    except apsw.ConstraintError as error:
-        raise StoreConflict(str(error)) from error
-    except apsw.Error as error:
-        kind = next((kind for known, kind in _KINDS if isinstance(error, known)), "io")
-        raise StoreError(kind, str(error)) from error
-    except OSError as error:
-        raise StoreError("full" if error.errno == errno.ENOSPC else "io", str(error)) from error
+    except (apsw.Error, OSError) as error:
+        raise _store_error(error) from error
+
+
+def _store_error(error: apsw.Error | OSError) -> StoreError:
+    if isinstance(error, apsw.ConstraintError):
+        return StoreConflict(str(error))
+    if isinstance(error, OSError):
+        return StoreError("full" if error.errno == errno.ENOSPC else "io", str(error))
+    return StoreError(next((kind for known, kind in _KINDS if isinstance(error, known)), "io"), str(error))

@@ -23,6 +23,7 @@ class RunLog:
         self._journal = journal
         self._log = log
         self._faults = log.faults
+        self._uncommitted_max = journal.limits.uncommitted_bytes_max
         self.run_id = run_id
 
     async def emit(self, event_type: type[events.Event], /, **fields: Any) -> None:
@@ -32,8 +33,14 @@ class RunLog:
             StorageUnavailable: the session's log is halted, or was since the run began.
             TooLarge: the event is over its limit.
         """
-        self._check()
-        await self._journal.emit(self._log, event_type(run_id=self.run_id, **fields))
+        if self._log.faults != self._faults:
+            raise self._lost()
+        fields["run_id"] = self.run_id  # Passed beside the others it would cost a copy of them.
+        event = event_type(**fields)
+        if self._log.has_space(self._uncommitted_max):  # Nearly always, and then nothing is awaited.
+            self._journal.add(self._log, event)
+        else:
+            await self._journal.emit(self._log, event)
 
     async def room(self) -> None:
         """Wait until the session may take more.
@@ -41,7 +48,7 @@ class RunLog:
         Raises:
             StorageUnavailable: as `emit`.
         """
-        await self._log.wait_for_space(self._journal.limits.uncommitted_bytes_max)
+        await self._log.wait_for_space(self._uncommitted_max)
         self._check()
 
     def emit_nowait(self, event_type: type[events.Event], /, **fields: Any) -> None:
@@ -50,7 +57,7 @@ class RunLog:
         Raises:
             StorageUnavailable, TooLarge: as `emit`.
         """
-        self._journal.emit_nowait(self._log, event_type(run_id=self.run_id, **fields))
+        self._journal.add(self._log, event_type(run_id=self.run_id, **fields))
 
     async def commit(self, *group: events.Event) -> int:
         """Append events together; returns after the sync.
@@ -64,6 +71,7 @@ class RunLog:
 
     def _check(self) -> None:
         if self._log.faults != self._faults:
-            raise StorageUnavailable(
-                "Events of the run were lost.", resource="session", id=self._log.session_id
-            )
+            raise self._lost()
+
+    def _lost(self) -> StorageUnavailable:
+        return StorageUnavailable("Events of the run were lost.", resource="session", id=self._log.session_id)

@@ -7,8 +7,9 @@ Sessions share nothing with each other but the daemon's journal, hub and catalog
 
 import logging
 from collections.abc import Callable
+from itertools import groupby
 from secrets import token_hex
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import anyio
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from holdfast_daemon.config import SessionLimits
 from holdfast_daemon.hub.hub import Hub
 from holdfast_daemon.journal.journal import Journal, SessionLog
-from holdfast_daemon.journal.pending import Committed
+from holdfast_daemon.journal.pending import DELTAS, Committed
 from holdfast_daemon.journal.store import SessionRow, Upsert
 from holdfast_daemon.sessions.commands import (
     ClearQueue,
@@ -68,8 +69,6 @@ _LISTED: Final = frozenset(
     }
 )
 """Events after which a session's row in the list is another."""
-
-_DELTAS: Final = (events.TokenDelta, events.ToolOutput)
 
 _CHECKPOINT_EVENTS: Final = 256
 """The view is stored at a run's end if so many events came since the last time: loading folds the rest."""
@@ -284,16 +283,20 @@ class Session:
 
     # LogOwner: called by the journal, between a commit and everything else ------------------------------
 
-    def committed(self, committed: list[Committed]) -> None:
+    def committed(self, committed: Committed) -> None:
         """Fold durable events in and send them on. The only place where the session's state changes."""
         try:
-            for item in committed:
-                self._fold(item.event)
+            for kind, group in groupby(committed.events, type):
+                if kind in DELTAS:
+                    self._fold_deltas(cast("list[events.Delta]", list(group)))
+                else:
+                    for event in group:
+                        self._fold(event)
         except Exception:  # the session task's place: a bug here must not stop the journal
             _logger.exception("session %s: cannot fold", self.id)
             self._slot.interrupt("internal_error")
-        self._hub.publish(self.channel, committed)
-        if self.parent_id is None and any(type(item.event) in _LISTED for item in committed):
+        self._hub.publish(self.channel, committed.rows, committed.bytes)
+        if self.parent_id is None and not _LISTED.isdisjoint(map(type, committed.events)):
             self._hub.broadcast_list_change(
                 SessionsChangedParams(change="updated", session_id=self.id, session=self.info())
             )
@@ -308,6 +311,18 @@ class Session:
         """Close what the fault left open."""
         self.recover("storage_unavailable")
 
+    def _fold_deltas(self, deltas: list[events.Delta]) -> None:
+        """Fold consecutive deltas in at once: nearly all events, and they end, list and settle nothing.
+
+        A delta keeps the run's state, so that asking for one that is of a run asks for all of them.
+        """
+        of_run = next((delta for delta in deltas if delta.run_id is not None), None)
+        if of_run is not None:
+            self._run_state = next_state(self._run_state, of_run)
+        self.view.apply_deltas(deltas)
+        if self._history is not None:
+            self._history.position = deltas[-1].seq
+
     def _fold(self, event: events.Event) -> None:
         if event.run_id is not None:
             state = None if isinstance(event, events.RunStarted) else self._run_state
@@ -315,8 +330,6 @@ class Session:
         self.view.apply(event)
         if self._history is not None:
             self._history.apply(event)
-        if isinstance(event, _DELTAS):  # Nearly all events, and they end, list and settle nothing.
-            return
         if isinstance(event, events.PromptReceived) or type(event) in _LISTED:
             self.updated_at = event.at
         if isinstance(event, events.RunStarted):
