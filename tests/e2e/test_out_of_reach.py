@@ -1,9 +1,7 @@
 """A command in a session of a real daemon: what it reaches of that daemon, and what a kill leaves of it."""
 
 import json
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -11,18 +9,7 @@ import pytest
 from daemon_process import WAIT_S, Daemon, running, temporary_home
 from wire_client import Client
 
-from holdfast_daemon.config import SandboxSettings
-from holdfast_daemon.execution.bubblewrap_sandbox import detect_sandbox
-from holdfast_daemon.execution.mount_points import MountPoints
-
-
-def _need_sandbox() -> None:
-    found = detect_sandbox(SandboxSettings(), MountPoints(), Path.home(), {})
-    if found.confines:
-        return
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"there is no sandbox here: {found.info.detail}")
-    pytest.skip(f"there is no sandbox here: {found.info.detail}")
+from fakes.sandboxes import need_sandbox
 
 
 async def _said(client: Client, daemon: Daemon, command: str) -> list[dict[str, Any]]:
@@ -73,7 +60,7 @@ print("reached", reached)
 
 async def test_a_command_reaches_nothing_of_its_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
     """security.md T8, and P8 for procfs."""
-    _need_sandbox()
+    need_sandbox()
     monkeypatch.setenv("HOLDFAST_TEST_CANARY", "CANARY")
     with temporary_home() as home, anyio.fail_after(WAIT_S):
         async with running(home, "--tcp") as daemon, await daemon.connect() as client:

@@ -1,41 +1,20 @@
 """The sandbox of this machine, and commands in it."""
 
-import functools
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
-import pytest
 from process_sightings import Lines
 
+from fakes.sandboxes import need_sandbox
 from holdfast_daemon.config import ExecutionLimits, SandboxSettings
 from holdfast_daemon.execution.brands import Brands
 from holdfast_daemon.execution.bubblewrap_sandbox import detect_sandbox
 from holdfast_daemon.execution.confinement import Confinement
 from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.execution.mount_points import MountPoints
-from holdfast_daemon.execution.sandbox import Unconfined
 
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-
-
-@functools.cache
-def why_not() -> str | None:
-    """Say why there is no sandbox on this machine."""
-    sandbox = detect_sandbox(SandboxSettings(), MountPoints(), Path.home(), {})
-    return sandbox.info.detail if isinstance(sandbox, Unconfined) else None
-
-
-def need_sandbox() -> None:
-    """Leave the test out where there is no sandbox; fail it where there has to be one."""
-    reason = why_not()
-    if reason is None:
-        return
-    message = f"there is no sandbox here: {reason}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 def launcher(

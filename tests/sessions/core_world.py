@@ -161,6 +161,7 @@ async def core_running(
     tools: Sequence[Tool] = (),
     catalogue: Catalogue | None = None,
     directory: Path | None = None,
+    results: Path | None = None,
 ) -> AsyncIterator[Core]:
     """Run everything but the connections.
 
@@ -171,6 +172,7 @@ async def core_running(
         tools: beside the daemon's own.
         catalogue: of models; the daemon's own if none is given.
         directory: stands for the state directory in `config`.
+        results: where whole results are kept.
     """
     config = config or Config(state_dir=str(directory or "/"), journal=limits())
     if catalogue is not None:
@@ -185,7 +187,15 @@ async def core_running(
         Path(config.state_dir, "none"), Path.home(), MemoryTable(), launcher, config.execution
     )
     runs = RunFactory(
-        journal, catalogue or Catalogue(), known, executor, launcher, hooks, extensions, config.sessions
+        journal,
+        catalogue or Catalogue(),
+        known,
+        executor,
+        launcher,
+        hooks,
+        extensions,
+        config.sessions,
+        results=results,
     )
     registry = Registry(journal, hub, runs, Rules(journal), config.sessions)
     tokens = Tokens("owner", failures_max=10, window_s=60, clock=time.monotonic)

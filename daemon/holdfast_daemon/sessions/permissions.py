@@ -25,6 +25,7 @@ class Permissions:
         self._view = view
         self._open: dict[str, anyio.Event] = {name: anyio.Event() for name in view.requests}
         self._claimed: set[str] = set()
+        self._awaited: set[str] = set()
         self._resolutions: dict[str, events.RequestResolved] = {}
 
     def open(self, request_id: str) -> None:
@@ -69,12 +70,21 @@ class Permissions:
         """Wait for the answer to an open request; each is waited for once."""
         waiting = self._open.get(request_id)
         if waiting is not None:
-            await waiting.wait()
+            self._awaited.add(request_id)
+            try:
+                await waiting.wait()
+            finally:
+                self._awaited.discard(request_id)
         return self._resolutions.pop(request_id)
 
     def run_over(self) -> None:
-        """Forget the answers nobody waited for: their calls were cancelled, or answered from the store."""
-        self._resolutions.clear()
+        """Forget the answers nobody waits for: their calls were cancelled, or answered from the store.
+
+        Who asks for an MCP server is no part of the run, and may not have come to its answer yet.
+        """
+        self._resolutions = {
+            name: resolved for name, resolved in self._resolutions.items() if name in self._awaited
+        }
 
 
 def binding_of(session_id: str, run_id: str, tool: str, tool_input: events.Json, *, hosted: bool) -> str:
