@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from secrets import token_hex
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -58,6 +58,9 @@ from holdfast_daemon.stored_trust import StoredTrust
 from holdfast_daemon.tools.base import Tool
 from holdfast_protocol.discovery import Record, locations
 from holdfast_protocol.methods.daemon import DaemonState, DaemonStateParams, NetStatistics
+
+if TYPE_CHECKING:
+    from holdfast_daemon.models.providers import KnownModel
 
 _logger = logging.getLogger(__name__)
 
@@ -213,7 +216,7 @@ class App:
         journal = Journal(store, limits, ballast=ballast)
         hub = Hub(journal, config.hub)
         launcher = await _launcher(state.path, config.sandbox)
-        providers = ProviderSource(os.environ, config.base_urls.given())
+        providers = ProviderSource(os.environ, config.base_urls.given(), _declared_models)
         runs = RunFactory(
             journal,
             Catalogue(config.default_model, source=providers),
@@ -300,9 +303,18 @@ class App:
 
 def _extensions(config: Config, trusted: StoredTrust, launcher: Launcher) -> Extensions:
     """Give what sessions get their plugins and servers with; the user's lie beside the configuration file."""
-    shared = locations(os.environ, str(Path.home()), sys.platform)
     servers = tuple(map(mcp_server_of, config.mcp_servers))
-    return Extensions(Path(shared.config), Path.home(), trusted, launcher, config.execution, servers)
+    return Extensions(_config_dir(), Path.home(), trusted, launcher, config.execution, servers)
+
+
+def _declared_models() -> "tuple[KnownModel, ...]":
+    from holdfast_daemon.plugin_models import declared_models  # noqa: PLC0415 - when somebody asks for models
+
+    return declared_models(_config_dir())
+
+
+def _config_dir() -> Path:
+    return Path(locations(os.environ, str(Path.home()), sys.platform).config)
 
 
 def _tools(config: Config, launcher: Launcher) -> tuple[Tool, ...]:

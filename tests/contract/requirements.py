@@ -848,7 +848,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         tests=(
             TALKS + "usage.yaml",
             *_tests(
-                "tests/methods/test_usage.py",
+                "tests/methods/test_usage_get.py",
                 "test_classes_sources_and_unknown_prices_are_kept_apart",
                 "test_a_fork_has_not_used_what_its_source_did",
             ),
@@ -859,7 +859,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         sentence="A step of unknown price is counted as such and costs neither something nor nothing.",
         source="`usage/get`",
         tests=_tests(
-            "tests/methods/test_usage.py",
+            "tests/methods/test_usage_get.py",
             "test_an_unknown_price_is_no_cost_and_a_price_of_nothing_is_one",
         ),
     ),
@@ -868,7 +868,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         sentence="Usage since a time begins with the quarter of an hour it lies in.",
         source="`usage/get`",
         tests=_tests(
-            "tests/methods/test_usage.py", "test_since_begins_with_the_quarter_of_an_hour_it_lies_in"
+            "tests/methods/test_usage_get.py", "test_since_begins_with_the_quarter_of_an_hour_it_lies_in"
         ),
     ),
     Requirement(

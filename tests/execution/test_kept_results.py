@@ -1,6 +1,5 @@
 """Results of which the model was shown a part: whole in a file, named in the result, bounded."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,10 @@ from holdfast_daemon.config import ExecutionLimits
 from holdfast_daemon.execution.kept_results import SHOWN_BYTES_MAX, WholeResult, kept_path
 
 LONG = "x" * (SHOWN_BYTES_MAX + 1)
+
+
+def names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
 
 
 async def test_a_text_that_is_shown_whole_is_not_kept(tmp_path: Path) -> None:
@@ -44,18 +47,18 @@ async def test_the_oldest_go_when_there_is_too_much_and_the_newest_stays(tmp_pat
         whole = WholeResult(tmp_path, name, limits)
         await whole.take(LONG)
         await whole.keep()
-    assert set(os.listdir(tmp_path)) == {"two", "three"}
+    assert names(tmp_path) == {"two", "three"}
     huge = WholeResult(tmp_path, "huge", limits)
     await huge.take(LONG * 3)
     await huge.keep()
-    assert set(os.listdir(tmp_path)) == {"huge"}
+    assert names(tmp_path) == {"huge"}
 
 
 async def test_a_call_that_ended_without_being_told_of_it_leaves_nothing(tmp_path: Path) -> None:
     whole = WholeResult(tmp_path, "call", ExecutionLimits())
     await whole.take(LONG)
     whole.drop()
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == set()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 /** Requests that the program answers, and tools that it runs. */
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { describe, it, type TestContext } from "node:test";
 import type { Answers, ClientOptions, protocol, ToolCall, ToolDefinition } from "../src/node/index.js";
 import { connected, Daemon } from "./daemon.js";
@@ -8,6 +8,36 @@ import { HANG, only, readLog, until } from "./log.js";
 
 /** A prompt whose shell command needs a permission. */
 const ASKS = "run echo permitted";
+
+/** An MCP server with one tool, which asks for a colour and gives the answer back. */
+const SERVER = `
+import { createInterface } from "node:readline";
+const requestedSchema = { type: "object", properties: { colour: { type: "string" } }, required: ["colour"] };
+const tool = { name: "ask", description: "Asks.", inputSchema: { type: "object", properties: {} } };
+const send = (message) => console.log(JSON.stringify({ jsonrpc: "2.0", ...message }));
+let called;
+const results = {
+  "initialize": () => ({
+    protocolVersion: "2025-11-25",
+    capabilities: { tools: {} },
+    serverInfo: { name: "test", version: "1" },
+  }),
+  "tools/list": () => ({ tools: [tool] }),
+};
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, method, result } = JSON.parse(line);
+  if (method === "tools/call") {
+    called = id;
+    send({ id: "ask", method: "elicitation/create", params: { message: "Which colour?", requestedSchema } });
+  } else if (id === "ask") {
+    send({ id: called, result: { content: [{ type: "text", text: JSON.stringify(result.content) }] } });
+  } else if (method in results) {
+    send({ id, result: results[method]() });
+  } else if (id !== undefined) {
+    send({ id, error: { code: -32601, message: "no such method" } });
+  }
+}
+`;
 
 async function begin(context: TestContext, options: ClientOptions = {}) {
   const daemon = await Daemon.start(context);
@@ -47,6 +77,35 @@ describe("a request", () => {
       assert.equal(events.some((event) => event.type === "tool_call_completed"), outcome === "allow");
     });
   }
+
+  it("of an MCP server is a form, which the callback fills in", async (context) => {
+    const asked: protocol.RequestOpened[] = [];
+    const answers: Answers = {
+      form: (request) => {
+        asked.push(request);
+        return { outcome: "accept", values: { colour: "green" } };
+      },
+    };
+    const { daemon, client } = await begin(context, { answers });
+    await writeFile(`${daemon.home}/server.mjs`, SERVER);
+    const session = await client.createSession({
+      cwd: `${daemon.home}/cwd`,
+      mode: "auto",
+      mcpServers: [{ type: "stdio", name: "test", command: process.execPath, args: [`${daemon.home}/server.mjs`] }],
+    });
+    const stream = session.events({ after: "start" });
+    await session.prompt(call("mcp__test__ask", "{}"));
+    const events = await until(stream, "run_completed");
+    assert.deepEqual(asked, [only(events, "request_opened")]);
+    assert.deepEqual(only(events, "request_resolved").values, { colour: "green" });
+    const [block] = only(events, "tool_call_completed").result;
+    assert.equal(block?.type === "text" && block.text, '{"colour":"green"}');
+    const { servers } = await client.call("mcp/list", { sessionId: session.id });
+    assert.deepEqual(
+      servers.map(({ name, status, starts }) => [name, status, starts]),
+      [["test", "running", 1]],
+    );
+  });
 
   it("is answered also if the program wants to see other events only", async (context) => {
     const answers: Answers = { permission: () => Promise.resolve({ outcome: "allow", scope: "session" }) };

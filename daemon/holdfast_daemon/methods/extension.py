@@ -80,6 +80,7 @@ async def plugin_reload(
 ) -> PluginReloadResult:
     """Answer `plugin/reload`."""
     services.runs.extensions.reload()
+    services.runs.catalogue.forget()
     return PluginReloadResult(sessions=services.registry.statistics().loaded)
 
 

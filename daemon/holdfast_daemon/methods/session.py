@@ -75,6 +75,7 @@ async def get(services: Services, _caller: Caller, params: SessionGetParams) -> 
 
 async def update(services: Services, caller: Caller, params: SessionUpdateParams) -> MutationResult:
     """Answer `session/update`."""
+    await services.runs.catalogue.ready()
     services.runs.check_names(
         agent=None if params.agent is msgspec.UNSET else params.agent,
         model=None if params.model is msgspec.UNSET else params.model,
@@ -151,6 +152,7 @@ async def export(services: Services, _caller: Caller, params: SessionExportParam
 async def _started(services: Services, params: SessionCreateParams) -> events.SessionStarted:
     config = services.config
     agent = params.agent or config.default_agent
+    await services.runs.catalogue.ready()
     model = params.model or await services.runs.catalogue.choose()
     services.runs.check_names(agent=agent, model=model)
     _check_meta(services, params.meta)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import anyio
+import anyio.to_thread
 import msgspec
 
 from holdfast_daemon.models import offline_info
@@ -49,7 +50,7 @@ class ModelSource(Protocol):
     """Where models come from that are not built in."""
 
     def entries(self) -> Iterable[CatalogueEntry]:
-        """Give those that can be used, the most wanted first. Asked once."""
+        """Give those that can be used, the most wanted first. May block; asked once, and after `forget`."""
         ...
 
     def named(self, name: str) -> CatalogueEntry | None:
@@ -104,7 +105,7 @@ class Catalogue:
         self._refreshed = -math.inf
         if len(self._built_in) != len(entries):
             raise ValueError("two models have one name")
-        if default != AUTO and self._entry(default) is None:
+        if default != AUTO and source is None and default not in self._built_in:
             raise ValueError(f"there is no model {default}; there are: {', '.join(self._built_in)}")
 
     @property
@@ -117,8 +118,21 @@ class Catalogue:
         """The name of the model a session gets that names none."""
         return self._default if self._default != AUTO else self.models[0].name
 
+    async def ready(self) -> None:
+        """Ask the source what there is, if it was not asked: without this the first look at it may block."""
+        if self._sourced is None:
+            found = await anyio.to_thread.run_sync(lambda: tuple(self._source.entries()))
+            self._sourced = self._sourced or {entry.info.name: entry for entry in found}
+
+    def forget(self) -> None:
+        """Ask the source again: what people declared may have changed."""
+        self._sourced = None
+        self._made.clear()
+        self._refreshed = -math.inf
+
     async def refresh(self) -> None:
         """Look for models that come and go, if that is some time ago."""
+        await self.ready()
         async with self._refreshing:
             if time.monotonic() - self._refreshed > REFRESH_S:
                 self.add(await self._source.detect())
@@ -126,6 +140,7 @@ class Catalogue:
 
     async def choose(self) -> str:
         """Give the default; where no provider can be used, look for servers on this machine first."""
+        await self.ready()
         if self._default == AUTO and not self._others():
             await self.refresh()
         return self.default

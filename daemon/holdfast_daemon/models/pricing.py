@@ -73,6 +73,8 @@ def price(target: Target, usage: Usage, at_s: float) -> Cost | None:
         usage: its tokens.
         at_s: when it was asked for, Unix time.
     """
+    if target.own_prices is not None:
+        return Cost(amount=amount(_own(target.own_prices), usage))
     currency = table().currency
     if target.provider.local:
         return Cost(amount=0.0, currency=currency)
@@ -80,6 +82,13 @@ def price(target: Target, usage: Usage, at_s: float) -> Cost | None:
     if known is None:
         return None
     return Cost(amount=amount(_applying(known, usage, at_s), usage), currency=currency)
+
+
+def _own(prices: tuple[float, float, float | None, float | None]) -> Prices:
+    read, write = prices[2:]
+    return Prices(
+        input=prices[0], output=prices[1], cache_read=read, cache_write_5m=write, cache_write_1h=write
+    )
 
 
 def amount(prices: Prices, usage: Usage) -> float:

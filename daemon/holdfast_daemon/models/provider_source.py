@@ -1,11 +1,12 @@
 """The providers' models for the catalogue. Imports the adapters when it is first asked."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from holdfast_daemon.models.catalogue import CatalogueEntry
 
 if TYPE_CHECKING:
+    from holdfast_daemon.models.providers import KnownModel
     from holdfast_daemon.models.sdk import Sdks
 
 
@@ -15,18 +16,30 @@ class ProviderSource:
     Args:
         environ: looked at for the names of key variables, and for keys at each request.
         base_urls: by a provider's name, checked.
+        declared: gives the models people declared beside those that are known; may block.
     """
 
-    def __init__(self, environ: Mapping[str, str], base_urls: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        base_urls: Mapping[str, str],
+        declared: "Callable[[], Iterable[KnownModel]]" = tuple,
+    ) -> None:
         self._environ = environ
         self._base_urls = base_urls
+        self._declared = declared
         self._sdks: Sdks | None = None  # Made when it is first needed.
 
     def entries(self) -> Iterable[CatalogueEntry]:
-        """See `ModelSource.entries`: the models of every provider whose key is set."""
-        from holdfast_daemon.models.providers import provider_entries  # noqa: PLC0415 - on first use
+        """See `ModelSource.entries`: what providers have whose key is set; of a name a declared one counts."""
+        from holdfast_daemon.models.providers import entry, provider_entries  # noqa: PLC0415 - on first use
 
-        return provider_entries(self._shared(), self._environ, self._base_urls)
+        declared = (
+            entry(known, self._shared(), environ=self._environ)
+            for known in self._declared()
+            if (variable := known.target.provider.key_variable) is None or self._environ.get(variable)
+        )
+        return (*provider_entries(self._shared(), self._environ, self._base_urls), *declared)
 
     def named(self, name: str) -> CatalogueEntry | None:
         """See `ModelSource.named`: `PROVIDER/MODEL` with any model of a provider there is."""

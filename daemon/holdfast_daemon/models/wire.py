@@ -62,6 +62,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         output_tokens_max: what a response may have at most, thinking included.
         thinking: how thinking is asked for: by effort, by a budget of tokens, always on, or not at all.
         efforts: of Chat Completions, `reasoning_effort` for low, medium and high; None: not sent.
+        own_prices: in US dollars for a million tokens: input, output, cached reads, cache writes; goes before
+            the table. None of the last two: as input.
     """
 
     provider: Provider
@@ -69,6 +71,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens_max: int = OUTPUT_TOKENS_MAX
     thinking: Literal["effort", "budget", "always", "none"] = "effort"
     efforts: tuple[str, str, str] | None = None
+    own_prices: tuple[float, float, float | None, float | None] | None = None
 
 
 def kept(part: TextPart | ThinkingPart | ToolCallPart, provider: str) -> dict[str, Json] | None:

@@ -220,8 +220,9 @@ class RunFactory:
         return driver
 
     async def ready(self) -> None:
-        """Find out what confines commands, before a run says so."""
+        """Find out what confines commands and which models there are, before a run begins."""
         await self._launcher.ready()
+        await self.catalogue.ready()
 
     @property
     def sandbox(self) -> SandboxInfo:
