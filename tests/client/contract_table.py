@@ -25,6 +25,7 @@ READS: dict[str, tuple[str, ...]] = {
     "socket": ("socket", "--json"),
     "version": ("version", "--json"),
     "config": ("config", "list", "--json"),
+    "trust": ("trust", "list", "--json"),
     "doctor": ("doctor", "--json"),
 }
 
@@ -107,6 +108,11 @@ USAGE = (
     Ending(("help", "nothing"), 2, "there is no command 'nothing'"),
     Ending(("serve", "--nonsense"), 2, "--nonsense"),
     Ending(("config", "list", "more"), 2, "wrong number of arguments"),
+    Ending(("trust",), 2, "something is missing"),
+    Ending(("trust", "lists"), 2, "did you mean list?"),
+    Ending(("trust", "list", "/"), 2, "wrong number of arguments"),
+    Ending(("trust", "remove"), 2, "wrong number of arguments"),
+    Ending(("approve", "{asking}", "--values", "a=b"), 2, "takes no --values"),
     Ending(("doctor", "now"), 2, "unexpected argument"),
     Ending(("--nonsense",), 2, "unknown option --nonsense"),
     Ending((), 2, "usage: holdfast"),
@@ -150,6 +156,7 @@ NOTHING_TO_ANSWER = (
     Ending(("approvals", "{idle}"), 1, "asks nothing"),
     Ending(("approve", "{idle}"), 1, "asks nothing"),
     Ending(("deny", "{hanging}"), 1, "asks nothing"),
+    Ending(("trust", "remove", "/nowhere"), 1, "/nowhere is not trusted"),
 )
 
 # Where no daemon runs; the first need none, so none is started.
@@ -175,6 +182,7 @@ UNREACHABLE_AS_NONE_STARTS = (
     ("fork", "x"),
     ("export", "x"),
     ("rm", "x"),
+    ("trust", "list"),
     ("serve",),
     ("socket",),
     ("rpc",),

@@ -878,6 +878,36 @@ REQUIREMENTS: tuple[Requirement, ...] = (
         tests=(TALKS + "usage_deleted.yaml",),
     ),
     Requirement(
+        id="trust-first",
+        sentence="Nothing of a project is read as configuration before a person trusted its directory.",
+        source="Trust",
+        tests=(TALKS + "trust.yaml", TALKS + "trust_restart.yaml"),
+    ),
+    Requirement(
+        id="plugins-listed",
+        sentence="A plugin is listed with what it brings and what is wrong, and read again when asked.",
+        source="`plugin/list`",
+        tests=(TALKS + "plugins.yaml",),
+    ),
+    Requirement(
+        id="mcp-servers",
+        sentence="A session has the MCP servers its client asked for, says how each does, and restarts them.",
+        source="`mcp/list`",
+        tests=(TALKS + "mcp.yaml",),
+    ),
+    Requirement(
+        id="mcp-asks",
+        sentence="What an MCP server wants to know of a person is a request, and gets the person's answer.",
+        source="Permissions",
+        tests=(TALKS + "elicitation.yaml",),
+    ),
+    Requirement(
+        id="sub-agents",
+        sentence="A sub-agent works in a session of its own, which ends with its parent's run.",
+        source="Sub-agents",
+        tests=(TALKS + "delegate.yaml",),
+    ),
+    Requirement(
         id="discipline-talk",
         sentence="What does not fit is refused for itself, and disturbs nobody else.",
         source="Discipline",

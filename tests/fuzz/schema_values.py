@@ -18,7 +18,7 @@ DEFS: dict[str, dict[str, Any]] = json.loads(SCHEMA_FILE.read_text(encoding="utf
 _KNOWN = {
     *("$ref", "type", "enum", "anyOf", "properties", "required", "items", "additionalProperties"),
     *("minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "minItems", "maxItems", "pattern"),
-    *("title", "description", "default", "discriminator"),
+    *("title", "description", "default", "discriminator", "propertyNames", "maxProperties"),
 }
 
 _IDENTIFIERS = st.sampled_from(["a", "r1", "r2", "p-1", "nobody", "A_b.c:d-9", "x" * 128])
@@ -90,7 +90,9 @@ def _objects(schema: dict[str, Any], hints: Hints) -> st.SearchStrategy[dict[str
     more = schema.get("additionalProperties")
     if not isinstance(more, dict):
         return members
-    return st.dictionaries(st.text(max_size=8), values(more, hints), max_size=3)
+    names = schema.get("propertyNames")
+    keys = st.text(max_size=8) if names is None else values({"type": "string", **names}, hints)
+    return st.dictionaries(keys, values(more, hints), max_size=3)
 
 
 _OF_TYPE: dict[str | None, Callable[[dict[str, Any], Hints], st.SearchStrategy[Any]]] = {

@@ -5,7 +5,7 @@
 `--pids` appends its pid, and that of the child it then starts, to a file. Its tools:
 
     echo {text}          say it again
-    environment          tell what it sees
+    environment {path}   tell what it sees; into a file, if one is named
     write {path}         make a file
     hang {mark}          write to a FIFO, and never answer
     die {mark}           write to a FIFO, and end in mid-call once somebody wrote to it
@@ -53,7 +53,11 @@ def call(name, given):
     if name == "echo":
         return given["text"]
     if name == "environment":
-        return json.dumps(dict(os.environ))
+        if "path" not in given:
+            return json.dumps(dict(os.environ))
+        with open(given["path"], "w") as file:
+            json.dump(dict(os.environ), file)
+        return "written"
     if name == "write":
         with open(given["path"], "w") as file:
             file.write("made")

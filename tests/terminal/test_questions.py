@@ -1,6 +1,7 @@
 """Which key gives which answer, and when it counts."""
 
 import anyio
+import msgspec
 import pytest
 from told import request
 
@@ -100,6 +101,33 @@ async def test_a_question_can_take_words_with_its_choice(clock):
 
     answer = await answered(questions, question("keep_planning", "stop"), act=act)
     assert answer == Answer(outcome="keep_planning", message="smaller steps")
+
+
+async def test_a_form_is_filled_in_with_words_until_they_fit(clock):
+    questions = Questions(clock)
+    told: list[str] = []
+    questions.on_misfit = told.append
+    field = {"type": "integer"}
+    schema = {"type": "object", "properties": {"year": field, "month": field}, "required": ["year"]}
+    form = question("accept", "decline", kind="form")
+    form = msgspec.structs.replace(form, detail={"question": "elicitation", "schema": schema})
+
+    def act() -> None:
+        questions.press("1")
+        questions.say("month=2")
+        questions.say("year=long ago")
+        assert questions.wants_words
+        questions.say("year=1999 month=2")
+
+    answer = await answered(questions, form, act=act)
+    assert answer == Answer(outcome="accept", values={"year": 1999, "month": 2})
+    assert told == ["year is missing", "give NAME=VALUE or a JSON object, not 'ago'"]
+
+
+async def test_a_form_is_declined_without_words(clock):
+    form = question("accept", "decline", kind="form")
+    questions = Questions(clock)
+    assert (await answered(questions, form, act=lambda: questions.press("2"))).outcome == "decline"
 
 
 async def test_a_key_counts_once_it_has_stood_alone(clock):

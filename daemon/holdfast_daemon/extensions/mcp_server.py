@@ -110,7 +110,7 @@ class McpServer:
         changed: Callable[[], None],
     ) -> None:
         self.name = declaration.entry.name
-        self.offer = Offer()  # Empty while it does not run.
+        self.offer = Offer()  # Kept while it is being restarted: who calls then waits for it.
         self.settled = anyio.Event()  # Set once it runs or has failed for the first time.
         self._declaration = declaration
         self._place = place
@@ -253,7 +253,8 @@ class McpServer:
 
     def _down(self, error: str | None, *, for_good: bool) -> None:
         self._forget()
-        self.offer = Offer()
+        if for_good:
+            self.offer = Offer()
         self._status = "failed" if for_good else "restarting"
         self._error = error
         if error is not None:

@@ -88,16 +88,16 @@ class Children(Protocol):
         """Give how many sessions stand above one."""
         ...
 
+    def child_spent(self, session_id: str, usage: Usage, cost: Cost | None) -> None:
+        """Count what a child of a session used, for its run and for those of all sessions above."""
+        ...
+
 
 class Parent(Protocol):
     """The run that delegates, as it stands now; its driver is one."""
 
     def remaining(self) -> Budget | None:
         """Give what the run's budget leaves."""
-        ...
-
-    def child_spent(self, usage: Usage, cost: Cost | None) -> None:
-        """Count what a child used."""
         ...
 
 
@@ -157,22 +157,23 @@ class Delegation:
             child = await self._children.spawn(self._session_id, started, self._env, self._servers)
         except RpcError as error:
             raise ToolFailure(error.message, kind=error.kind) from None
-        await self._log.commit(
-            events.AgentStarted(
-                run_id=self._log.run_id,
-                agent=agent,
-                session_id=child.id,
-                epoch=child.epoch,
-                tool_call_id=tool_call_id,
-            )
-        )
         try:
-            finished = await self._finish(child, task)
+            await self._log.commit(
+                events.AgentStarted(
+                    run_id=self._log.run_id,
+                    agent=agent,
+                    session_id=child.id,
+                    epoch=child.epoch,
+                    tool_call_id=tool_call_id,
+                )
+            )
+            finished = await self._finish(child, agent, task)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await self._end(child, agent)
             raise
-        return await self._conclude(child, agent, finished)
+        with anyio.CancelScope(shield=True):  # It has ended, and that is told whatever becomes of the run.
+            return await self._conclude(child, agent, finished)
 
     def _check_room(self) -> None:
         if self._children.depth(self._session_id) >= DEPTH_MAX:
@@ -204,7 +205,7 @@ class Delegation:
             parent=self._session_id,
         )
 
-    async def _finish(self, child: Child, task: str) -> Terminal:
+    async def _finish(self, child: Child, agent: str, task: str) -> Terminal:
         prompt = Prompt(
             self._session_id,
             (),
@@ -216,6 +217,7 @@ class Delegation:
         try:
             await child.submit(prompt)
         except RpcError as error:
+            await self._failed(child, agent, ErrorInfo(kind=error.kind, message=error.message))
             raise ToolFailure(error.message, kind=error.kind) from None
         while True:
             over = child.run_over()
@@ -224,8 +226,7 @@ class Delegation:
             await over.wait()
 
     async def _conclude(self, child: Child, agent: str, run: Terminal) -> tuple[ContentBlock, ...]:
-        assert self._parent is not None
-        self._parent.child_spent(run.usage or Usage(), run.cost)
+        self._spent(run)
         if not isinstance(run, events.RunCompleted):
             error = _error(run)
             await self._failed(child, agent, error)
@@ -241,7 +242,12 @@ class Delegation:
         child.stop_child(self._session_id)
         with anyio.move_on_after(_END_S):
             await child.freed()
+        if child.finished is not None:
+            self._spent(child.finished)
         await self._failed(child, agent, ErrorInfo(kind="cancelled", message="Its parent's run was cut."))
+
+    def _spent(self, run: Terminal) -> None:
+        self._children.child_spent(self._session_id, run.usage or Usage(), run.cost)
 
     async def _failed(self, child: Child, agent: str, error: ErrorInfo) -> None:
         await self._log.commit(

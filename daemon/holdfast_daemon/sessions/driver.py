@@ -261,7 +261,7 @@ class Driver:
         self._take_up(history)
         await self._setup.ready(history, resumed=self.resumed)
         self._take_agent()
-        if not self.resumed:
+        if self._resumed is None or not self._resumed.step:  # Else what follows came before the restart.
             await self._hooks.prompted(history, self._prompt_id)
             await self._keep_to_window(between_steps=False)
 
@@ -346,7 +346,7 @@ class Driver:
         return self._allowance.remaining(self._spent())
 
     def child_spent(self, usage: Usage, cost: Cost | None) -> None:
-        """See `delegation.Parent.child_spent`; it counts for the budget, and is in the child's own log."""
+        """Count what a sub-agent used: for the budget alone, for it is in the sub-agent's own log."""
         self._children_usage += usage
         self._children_cost += cost.amount if cost is not None else 0.0
 

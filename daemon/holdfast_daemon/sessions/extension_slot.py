@@ -39,6 +39,7 @@ class ExtensionSlot:
         servers: MCP servers its client asked for.
         taken: names no extension's tool may have.
         elicit: asks the session's people.
+        busy: tells whether a run is active: what it uses stays as it is.
 
     Attributes:
         declined: somebody said no to trusting the project; not asked again until the session is loaded anew.
@@ -52,6 +53,7 @@ class ExtensionSlot:
         servers: tuple[McpServerSpec, ...],
         taken: Iterable[str],
         elicit: "Elicit",
+        busy: Callable[[], bool],
     ) -> None:
         self.declined = False
         self.found: ProjectExtensions | None = None
@@ -60,6 +62,7 @@ class ExtensionSlot:
         self._servers = servers
         self._taken = frozenset(taken)
         self._elicit = elicit
+        self._busy = busy
         self._tasks: TaskGroup | None = None
         self._opening = anyio.Lock()
         self._generation = -1
@@ -116,13 +119,17 @@ class ExtensionSlot:
                     raise InvalidParams(str(failure), path="$.content[0].text") from None
         return None
 
-    async def open(self) -> "ProjectExtensions":
+    async def open(self, *, for_run: bool = False) -> "ProjectExtensions":
         """Find what there is and start it, or start it anew if that changed; returns what was found.
 
         Waits for MCP servers, `SETTLE_S` at the most.
+
+        Args:
+            for_run: a run begins; else nothing is ended that a run may be using.
         """
         async with self._opening:
-            if self.found is None or self._generation != self._extensions.generation:
+            changed = self._generation != self._extensions.generation
+            if self.found is None or (changed and (for_run or not self._busy())):
                 await self._renew()
             assert self.found is not None
         if self._current is not None:

@@ -313,7 +313,9 @@ class Mutations:
         """Close a run nobody drives any more, then start the first waiting prompt."""
         if self._slot.busy:
             return
-        if cause == "daemon_restarted" and waits_for_people(self._view):
+        # Nobody waits any more for what a sub-agent would say.
+        goes_on = cause == "daemon_restarted" and not self._consent.delegated
+        if goes_on and waits_for_people(self._view):
             await self._runs.ready()
             self._take_up_waiting(tasks)
             return

@@ -5,6 +5,7 @@ was seen is kept. A tool that had started and has no outcome is unknown: it is n
 """
 
 from holdfast_protocol import events
+from holdfast_protocol.snapshot import Child
 from holdfast_protocol.view import OpenText, View
 
 
@@ -14,6 +15,7 @@ def closing_events(view: View, cause: str) -> tuple[events.Event, ...]:
     if run is None:
         return ()
     blocks = tuple(_end_of_block(run.run_id, block) for block in run.blocks.values())
+    agents = tuple(_end_of_agent(run.run_id, child) for child in view.children.values())
     calls = tuple(_end_of_call(run.run_id, call) for call in run.tool_calls.values())
     requests = tuple(
         events.RequestResolved(run_id=run.run_id, request_id=name, outcome="cancelled", by="daemon")
@@ -21,7 +23,7 @@ def closing_events(view: View, cause: str) -> tuple[events.Event, ...]:
         if request.run_id == run.run_id
     )
     terminal = events.RunInterrupted(run_id=run.run_id, cause=cause, usage=run.usage)
-    return (*blocks, *calls, *requests, terminal)
+    return (*blocks, *agents, *calls, *requests, terminal)
 
 
 def waits_for_people(view: View) -> bool:
@@ -45,6 +47,11 @@ def _end_of_block(run_id: str, block: OpenText) -> events.ContentBlockEnd:
         tool=start.tool,
         partial=True,
     )
+
+
+def _end_of_agent(run_id: str, child: Child) -> events.AgentFailed:
+    error = events.ErrorInfo(kind="interrupted", message="The run it worked for was interrupted.")
+    return events.AgentFailed(run_id=run_id, agent=child.agent, error=error, session_id=child.session_id)
 
 
 def _end_of_call(run_id: str, call: OpenText) -> events.ToolCallFailed:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from secrets import token_hex
 from typing import Any, TypeVar
 
@@ -49,6 +49,7 @@ _logger = logging.getLogger(__name__)
 _PAGE_EVENTS = 1000
 _PAGE_BYTES = 1024 * 1024
 _PURGE_ROWS = 5000
+_PAGE_CHILDREN = 100
 
 
 class Registry:
@@ -246,6 +247,13 @@ class Registry:
             depth, session = depth + 1, self._live.get(session.parent_id)
         return depth
 
+    def child_spent(self, session_id: str, usage: events.Usage, cost: events.Cost | None) -> None:
+        """See `delegation.Children.child_spent`."""
+        session = self._live.get(session_id)
+        while session is not None:
+            session.child_spent(usage, cost)
+            session = self._live.get(session.parent_id) if session.parent_id is not None else None
+
     def announce(self, session_id: str) -> None:
         """Tell all connections of a new session; after its creator was answered."""
         session = self._live.get(session_id)
@@ -342,13 +350,31 @@ class Registry:
             self._leave(session)  # It takes no more commands, removed or not.
 
     async def _remove(self, session_id: str, key: int, changes: Sequence[Change]) -> None:
-        """Make a session whose log has ended unfindable; its rows go one by one."""
+        """Make a session whose log has ended unfindable, those that worked for it first; rows go one by one."""
+        await self._remove_children(session_id)
         await self._journal.execute(self._journal.store.mark_deleted, key, changes)
         await self.rules.forget(session_id)
         await self.runs.forget_results(key)
         self._hub.broadcast_list_change(SessionsChangedParams(change="deleted", session_id=session_id))
         assert self._tasks is not None
         self._tasks.start_soon(self._purge, key)
+
+    async def _remove_children(self, session_id: str) -> None:
+        while True:
+            rows = await self._journal.query(
+                self._journal.store.list_sessions,
+                cwd=None,
+                archived=True,
+                before=None,
+                limit=_PAGE_CHILDREN,
+                parent=session_id,
+            )
+            if not rows:
+                return
+            for row in rows:
+                async with self.claimed(row.session):
+                    with suppress(NotFound):  # Somebody else was quicker.
+                        await self.delete(row.session, session_id, ())
 
     def unload_if_idle(self, session: Session) -> None:
         """Let go of a session's memory if nothing needs it; using it loads it again."""

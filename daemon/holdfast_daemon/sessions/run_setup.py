@@ -58,12 +58,12 @@ class RunSetup:
             StorageUnavailable: what happened could not be stored.
         """
         project = await self._extensions.trust.project(self._cwd)
-        if project.has:
-            trusted = await self._extensions.trust.is_trusted(project.path)
-            trusted = trusted or await self._ask(project, resumed=resumed)
-            await self._read_instructions(history, trusted=trusted)
+        trusted = bool(project.has) and await self._extensions.trust.is_trusted(project.path)
+        if project.has and not trusted:
+            trusted = await self._ask(project, resumed=resumed)
+        await self._read_instructions(history, trusted=trusted)
         known = self._slot.found
-        found = await self._slot.open()
+        found = await self._slot.open(for_run=True)
         if found is not known:
             await self._tell_problems(found)
 

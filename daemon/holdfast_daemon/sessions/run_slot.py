@@ -9,6 +9,7 @@ from holdfast_daemon.sessions.driver import Driver
 from holdfast_daemon.sessions.history import History
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_protocol.errors import StorageUnavailable
+from holdfast_protocol.events import Cost, Usage
 from holdfast_protocol.methods.prompt import SessionCancelResult
 
 
@@ -98,6 +99,11 @@ class RunSlot:
         """A prompt was carried out, or refused: a cancel that was about it and none after it is over."""
         if self._cancel_next is not None and number >= self._cancel_next[1]:
             self._cancel_next = None
+
+    def child_spent(self, usage: Usage, cost: Cost | None) -> None:
+        """Count what a sub-agent used for the current run's budget."""
+        if self._driver is not None:
+            self._driver.child_spent(usage, cost)
 
     def interrupt(self, cause: str) -> None:
         """End the current run because the daemon or its disk stops."""

@@ -141,7 +141,10 @@ class Session:
             msgspec.json.decode(row.servers, type=tuple[McpServerSpec, ...]),
             [spec.name for spec in runs.executor.specs()],
             Elicitations(consent, view).ask,
+            lambda: self._slot.busy,
         )
+        above = parent() if parent is not None else None
+        self.extensions.declined = above is not None and above.extensions.declined
         self.tools = SessionTools(runs.executor, self.extensions, self.hosted)
         requests = RequestMutations(
             view,
@@ -186,6 +189,7 @@ class Session:
     def idle(self) -> bool:
         """Whether it could be unloaded: nothing runs, waits, is being written, is listened to or hosted."""
         busy = self._slot.busy or self._working or len(self._inbox) or self.log.unsettled
+        busy = busy or (self.parent_id is not None and not self.view.runs)  # Its task is on its way.
         used = self.channel.subscriptions or self.hosted.tools
         return not busy and not used and self.log.halted is None
 
@@ -208,6 +212,10 @@ class Session:
     def stop_child(self, by: str) -> None:
         """Cancel its run and whatever waits; for the session it works for."""
         self.cancel(by=by, run_id=None, tool_call_id=None, clear_queue=True)
+
+    def child_spent(self, usage: events.Usage, cost: events.Cost | None) -> None:
+        """Count what a session that works for this one used."""
+        self._slot.child_spent(usage, cost)
 
     async def last_text(self) -> str:
         """Give what its agent said last."""

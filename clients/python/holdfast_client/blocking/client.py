@@ -147,9 +147,7 @@ class Client:
         self, *, cwd: str | None = None, parent: str | None = None, archived: bool = False
     ) -> Iterator[SessionInfo]:
         """Iterate the sessions, most recently used first: a `parent`'s sub-agents, or all but sub-agents."""
-        return each(
-            self.portal, lambda: self.original.sessions(cwd=cwd, parent=parent, archived=archived)
-        )
+        return each(self.portal, lambda: self.original.sessions(cwd=cwd, parent=parent, archived=archived))
 
     @contextmanager
     def stream(

@@ -22,7 +22,9 @@ def _mode_that_allows(request: Request) -> str | None:
     if request["kind"] != "permission":
         return None
     detail: Any = request["detail"]
-    if not isinstance(detail, dict) or all(option["kind"] != "allow_always" for option in request["options"]):
+    if not isinstance(detail, dict) or "tool" not in detail:
+        return None  # Whether a project is trusted is asked in every mode.
+    if all(option["kind"] != "allow_always" for option in request["options"]):
         return None  # Nothing confines it, so that it is asked in every mode.
     return "accept_edits" if cast("dict[str, Any]", detail).get("kind") == "edit" else "auto"
 

@@ -11,6 +11,7 @@ SPEC: Final = Spec(
     usage="""\
 holdfast approve ID [--once | --session | --always] [--message TEXT] [--json]
 holdfast approve ID --option OPTION [--message TEXT] [--json]
+holdfast approve ID --values VALUES [--json]
 
 Allow what a session asks for. ID is a request as `holdfast approvals` lists
 it, the beginning of one, or the session if it waits for one answer only. What
@@ -22,11 +23,13 @@ error; `holdfast approvals ID` shows it before.
   --always          and what is like it, in this directory; not for commands
                     that no sandbox confines
   --option OPTION   answer a question with one of its options, by its id
+  --values VALUES   fill in a form: NAME=VALUE and so on, or a JSON object; of a
+                    form with one field, its value
   --message TEXT    say something to the model as well
   --json            one JSON document with the answer that counts
 """,
     flags={"--once": "once", "--session": "session", "--always": "always", "--json": "json"},
-    options={"--option": "option", "--message": "message"},
+    options={"--option": "option", "--values": "values", "--message": "message"},
     positionals=(1, 1),
     completes="request",
 )
@@ -43,4 +46,6 @@ def run(arguments: Arguments) -> int:
         given["scope"] = scope or "once"
     if "message" in arguments.options:
         given["message"] = sendable(arguments.options["message"])
+    if "values" in arguments.options:
+        given["values"] = sendable(arguments.options["values"])
     return answering.answer(arguments.positionals[0], given, as_json="json" in arguments.flags, shows=True)

@@ -36,6 +36,7 @@ GROUPS: Final[dict[str, dict[str, str]]] = {
         "socket": "print where the daemon listens",
         "rpc": "speak the protocol on standard input and output",
         "config": "look at the settings, and change them",
+        "trust": "list the directories you trust, and trust one no longer",
         "doctor": "check what holdfast needs, say what to do",
     },
     "Reference": {

@@ -208,6 +208,9 @@ DOCUMENTS: Final[dict[str, Schema]] = {
         }
     ),
     "config": {"anyOf": [_object({"file": _TEXT, "settings": _list(_SETTING)}), _SETTING]},
+    "trust": {
+        "anyOf": [_wire("TrustListResult"), _object({"path": _ID, "removed": {"const": True}})],
+    },
     "doctor": _object(
         {"schemaVersion": {"const": 1}, "checks": {"type": "object", "additionalProperties": _CHECK}}
     ),

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
+from holdfast_client.shell import inquiry
 from holdfast_client.shell.plain import revealed
 
 FILE_BYTES_MAX: Final = 1024 * 1024
@@ -76,11 +77,18 @@ def lines(request: Request, read: Read = read_file) -> list[str]:
         read: how to look at the file that would be changed.
     """
     detail = _members(request.get("detail"))
+    asked = inquiry.lines(detail)
+    if asked is not None:
+        return _bounded([visible(part) for line in asked for part in line.split("\n")])
     if request["kind"] != "permission":
         return []
     found = _change(detail, read)
     if found is None:
         found = _input(detail, request["title"])
+    return _bounded(found)
+
+
+def _bounded(found: list[str]) -> list[str]:
     if len(found) > LINES_MAX:
         more = len(found) - LINES_MAX
         found = [*found[:LINES_MAX], f"… {more} more lines: `holdfast approvals --json` has them"]

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from holdfast_client.shell import sessions
+from holdfast_client.shell import inquiry, sessions
 from holdfast_client.shell.exit_codes import FAILED, NO_SESSION, USAGE, CommandFailed, UsageError
 
 Open = dict[str, Any]
@@ -10,8 +10,9 @@ Open = dict[str, Any]
 
 _CANDIDATES_SHOWN: Final = 5
 
-_MEANT: Final = {"allow": ("continue", "ask"), "deny": ("stop",)}
-"""Options that say yes or no: go on beyond a limit; carry a plan out, asking before each change."""
+_MEANT: Final = {"allow": ("continue", "ask", "accept"), "deny": ("stop", "decline")}
+"""Options that say yes or no: go on beyond a limit; carry a plan out, asking before each change; answer a
+server's question."""
 
 
 def label(item: Open) -> str:
@@ -75,7 +76,7 @@ def respond(caller: sessions.Caller, item: Open, answer: dict[str, Any]) -> dict
     Args:
         caller: a connection.
         item: an open request.
-        answer: `outcome`, and `scope` or `message`.
+        answer: `outcome`, and `scope`, `message` or `values`, which are text here.
 
     Returns:
         `sessionId`, `requestId`, `title`, `accepted`, `outcome`, `by`.
@@ -86,6 +87,7 @@ def respond(caller: sessions.Caller, item: Open, answer: dict[str, Any]) -> dict
     request = item["request"]
     outcome = _outcome(item, answer["outcome"])
     params = {"sessionId": item["sessionId"], "requestId": request["requestId"], **answer, "outcome": outcome}
+    params |= _filled_in(request, outcome, answer.get("values"))
     result = caller.call("request/respond", params)
     return {
         "sessionId": item["sessionId"],
@@ -95,6 +97,22 @@ def respond(caller: sessions.Caller, item: Open, answer: dict[str, Any]) -> dict
         "outcome": result["outcome"],
         "by": result["by"],
     }
+
+
+def _filled_in(request: dict[str, Any], outcome: str, text: str | None) -> dict[str, Any]:
+    """Give the values of a form that is accepted.
+
+    Raises:
+        UsageError: it is no such form, or the text does not fill it in.
+    """
+    if outcome != "accept" or not inquiry.is_form(request):
+        if text is not None:
+            raise UsageError(f"{request['title']!r} takes no --values")
+        return {}
+    try:
+        return {"values": inquiry.values(request["detail"], text or "")}
+    except inquiry.Misfit as misfit:
+        raise UsageError(f"--values: {misfit}") from None
 
 
 def _outcome(item: Open, outcome: str) -> str:

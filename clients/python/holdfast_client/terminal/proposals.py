@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from holdfast_client.shell import inquiry
 from holdfast_client.shell.plain import one_line, revealed
 from holdfast_client.terminal import changes
 from holdfast_client.terminal.items import Change, Proposed
@@ -34,21 +35,27 @@ def proposal_of(
         read: see `changes.Read`.
         whole: without any bound; else of something very long the beginning.
     """
-    if request.kind != "permission":
-        return None
     title = one_line(request.title, TITLE_CHARS_MAX)
     detail = _members(request.detail)
+    asked = inquiry.lines(detail)
+    if asked is not None:
+        return _proposed(title, "\n".join(asked), whole=whole)
+    if request.kind != "permission":
+        return None
     change = _change(detail, cwd, read, None if whole else changes.LINES_MAX)
     if change is not None:
         return Proposed(title, change, whole=whole)
     text = _text(detail)
+    if text and revealed(text) == text and "\n" not in text and text in title:
+        return None
+    return _proposed(title, text, whole=whole) if text else None
+
+
+def _proposed(title: str, text: str, *, whole: bool) -> Proposed:
     part = text if whole else text[:TEXT_CHARS_MAX]
     shown = revealed(part)
-    hides = shown != part
-    if text and not hides and "\n" not in text and text in title:
-        return None
     more = f"\n… {len(text) - len(part)} more characters" if len(text) > len(part) else ""
-    return Proposed(title, text=shown + more, hides=hides, whole=whole) if text else None
+    return Proposed(title, text=shown + more, hides=shown != part, whole=whole)
 
 
 def whole_of(request: RequestOpened, cwd: str, read: changes.Read) -> Iterator[Proposed]:

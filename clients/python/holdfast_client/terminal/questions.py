@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import anyio
 
 from holdfast_client.aio import Answer, Ask
+from holdfast_client.shell import inquiry
 from holdfast_client.shell.plain import one_line
 from holdfast_protocol.events import RequestOpened, RequestOption
 from holdfast_protocol.methods.request import Scope
@@ -35,6 +36,9 @@ _PERMISSION_KEYS: Final[dict[str, tuple[str, str, Scope]]] = {
 _TAKES_WORDS: Final = frozenset({"deny", "keep_planning"})
 """Answers after which the model wants to know more."""
 
+_ACCEPTS: Final = "accept"
+"""Of a form: what it is filled in with goes with it."""
+
 
 class Choice(NamedTuple):
     """One answer.
@@ -55,16 +59,17 @@ def choices_of(request: RequestOpened) -> tuple[Choice, ...]:
     """Give the answers a request offers, each with a key of its own."""
     made: list[Choice] = []
     for option in request.options:
-        choice = _choice(option, str(len(made) + 1))
+        choice = _choice(option, str(len(made) + 1), fills_in=request.kind == "form")
         if choice is not None and len(made) < CHOICES_MAX:
             made.append(choice)
     return tuple(made)
 
 
-def _choice(option: RequestOption, number: str) -> Choice | None:
+def _choice(option: RequestOption, number: str, *, fills_in: bool) -> Choice | None:
     label = one_line(option.label, LABEL_CHARS_MAX)
     if option.kind == "choice":
-        return Choice(number, label, option.id, "once", option.id in _TAKES_WORDS)
+        words = option.id in _TAKES_WORDS or (fills_in and option.id == _ACCEPTS)
+        return Choice(number, label, option.id, "once", words)
     key, outcome, scope = _PERMISSION_KEYS[option.kind]
     return Choice(key, label, outcome, scope, outcome in _TAKES_WORDS)
 
@@ -106,12 +111,14 @@ class Questions:
 
     Attributes:
         on_open: called with each session id and request that comes up. Must not raise and not wait.
+        on_misfit: called with the reason why words do not fill a form in; it can be tried again. Likewise.
         is_shown: whether a person has been shown what a request is about.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.on_open: Callable[[str, RequestOpened], None] = lambda _session_id, _request: None
+        self.on_misfit: Callable[[str], None] = lambda _reason: None
         self.is_shown: Callable[[Question], bool] = lambda _question: True
         self._open: list[Question] = []
         self._typed_at = float("-inf")
@@ -194,7 +201,18 @@ class Questions:
         if question is None or question.chosen is None:
             return
         chosen = question.chosen
-        question.give(Answer(outcome=chosen.outcome, scope=chosen.scope, message=words.strip() or None))
+        if question.request.kind == "form":
+            self._fill_in(question, chosen, words)
+        else:
+            question.give(Answer(outcome=chosen.outcome, scope=chosen.scope, message=words.strip() or None))
+
+    def _fill_in(self, question: Question, chosen: Choice, words: str) -> None:
+        try:
+            values = inquiry.values(question.request.detail, words)
+        except inquiry.Misfit as misfit:
+            self.on_misfit(str(misfit))
+        else:
+            question.give(Answer(outcome=chosen.outcome, values=values))
 
     def back(self) -> bool:
         """Take a choice back while its words are being typed; tell whether there was one."""

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from rich.cells import cell_len, set_cell_size
 
-from holdfast_client.shell import figures
+from holdfast_client.shell import figures, inquiry
 from holdfast_client.shell.plain import one_line
 from holdfast_client.terminal.glyphs import Glyphs
 from holdfast_client.terminal.questions import Question
@@ -118,12 +118,14 @@ def question_lines(
     """
     title = one_line(question.request.title, _TITLE_CHARS_MAX)
     behind = f"  (and {waiting} more)" if waiting else ""
-    verb = "Allow " if question.request.kind == "permission" else ""
-    mark = "?" if question.request.kind == "permission" else ""
+    of_call = question.request.kind == "permission" and inquiry.lines(question.request.detail) is None
+    verb, mark = ("Allow ", "?") if of_call else ("", "")
     lines: list[Fragments] = [[("class:question", f"{verb}{title}{mark}"), ("class:dim", behind)]]
     if question.chosen is not None:
         label = question.chosen.label
-        lines.append([("class:dim", f"{label}: say why, or press Enter; Esc goes back")])
+        fills_in = question.request.kind == "form"
+        how = "fill it in, as NAME=VALUE and so on" if fills_in else "say why, or press Enter"
+        lines.append([("class:dim", f"{label}: {how}; Esc goes back")])
     elif not question.choices:
         lines.append([("class:dim", "It cannot be answered here.")])
     elif not armed:

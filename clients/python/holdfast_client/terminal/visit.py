@@ -131,6 +131,7 @@ class Visit:
         self._screen = self._make_screen(surroundings)
         self._paper = Paper(self._screen, color=surroundings.color, glyphs=surroundings.glyphs)
         questions.on_open, questions.is_shown = self._asked, self._is_shown
+        questions.on_misfit = self._note
 
     def _make_buffer(self, history: Path) -> Buffer:
         completer = TerminalCompleter(lambda: self.transcript.cwd, lambda kind: self._actions.known[kind])
