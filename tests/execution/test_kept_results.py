@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 
 from holdfast_daemon.config import ExecutionLimits
@@ -30,6 +31,16 @@ async def test_one_byte_more_is_kept_whole_for_the_owner_alone(tmp_path: Path) -
     assert file.read_text(encoding="utf-8") == "é" * 10 + LONG + "end"
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_pieces_given_at_once_stand_in_their_order(tmp_path: Path) -> None:
+    whole = WholeResult(tmp_path, "call", ExecutionLimits())
+    async with anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(whole.take, str(number) * SHOWN_BYTES_MAX)
+    await whole.keep()
+    expected = "".join(str(number) * SHOWN_BYTES_MAX for number in range(8))
+    assert (tmp_path / "call").read_text(encoding="utf-8") == expected
 
 
 @pytest.mark.parametrize("over", [0, 1])

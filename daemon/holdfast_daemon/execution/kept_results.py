@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import anyio
 import anyio.to_thread
 
 from holdfast_daemon.config import ExecutionLimits
@@ -43,6 +44,7 @@ class WholeResult:
         self._path = directory / name if directory is not None and _NAME.fullmatch(name) else None
         self._limits = limits
         self._pending = bytearray()
+        self._writing = anyio.Lock()
         self._room = limits.kept_result_bytes_max
         self._file: BinaryIO | None = None
 
@@ -52,14 +54,15 @@ class WholeResult:
         return self._limits.kept_result_bytes_max - self._room
 
     async def take(self, text: str) -> None:
-        """Append text; what is over the limit is left out."""
+        """Append text; what is over the limit is left out. Pieces given at once stand in their order."""
         if self._path is None or not self._room:
             return
         data = text.encode("utf-8", "replace")[: self._room]
         self._room -= len(data)
-        self._pending += data
-        if self.length > SHOWN_BYTES_MAX and (self._file is None or len(self._pending) > SHOWN_BYTES_MAX):
-            await anyio.to_thread.run_sync(self._write)
+        async with self._writing:
+            self._pending += data
+            if self.length > SHOWN_BYTES_MAX and (self._file is None or len(self._pending) > SHOWN_BYTES_MAX):
+                await anyio.to_thread.run_sync(self._write)
 
     async def keep(self) -> str | None:
         """Close the file; give what the rest is read by, None if there is no rest."""

@@ -286,7 +286,8 @@ class McpServer:
 
     @asynccontextmanager
     async def _calling(self) -> AsyncGenerator["Connection"]:
-        if self._connection is not None and self._connection.lost.is_set():
+        going = self._connection is not None and (self._connection.lost.is_set() or self._restart.is_set())
+        if going:
             self._forget()  # Its owner has not come to it yet.
         with anyio.move_on_after(self._limits.wait_s):
             await self._available.wait()

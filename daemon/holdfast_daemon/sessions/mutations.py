@@ -10,8 +10,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from holdfast_daemon.config import SessionLimits
-from holdfast_daemon.execution.executor import SessionExecutor
-from holdfast_daemon.journal.journal import Journal, SessionLog
+from holdfast_daemon.journal.journal import Journal
 from holdfast_daemon.journal.pending import Rows
 from holdfast_daemon.journal.store import Change, InsertKey
 from holdfast_daemon.sessions import prompts
@@ -38,16 +37,14 @@ from holdfast_daemon.sessions.commands import (
     UpdatePrompt,
     Withdraw,
 )
-from holdfast_daemon.sessions.consent import Consent
 from holdfast_daemon.sessions.driver import Driver, ResumedRun
-from holdfast_daemon.sessions.extension_slot import ExtensionSlot
 from holdfast_daemon.sessions.history import History
 from holdfast_daemon.sessions.prompts import Admission
 from holdfast_daemon.sessions.recovery import closing_events, waits_for_people
 from holdfast_daemon.sessions.request_mutations import RequestMutations
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.sessions.run_slot import RunSlot
-from holdfast_daemon.sessions.session_tools import SessionTools
+from holdfast_daemon.sessions.session_parts import SessionParts
 from holdfast_daemon.sessions.settings import settings_events
 from holdfast_protocol import events
 from holdfast_protocol.content import TextBlock
@@ -75,52 +72,35 @@ class Mutations:
 
     Args:
         view: the session's; changes as events are committed.
-        log: the session's.
+        parts: the session's, for its runs.
         journal: the daemon's.
         run_slot: the session's.
         runs: makes drivers.
-        executor: the session's share.
-        env: the session's environment.
-        servers: the MCP servers its client asked for, as stored.
         limits: of sessions.
         load_history: gives the session's conversation.
-        consent: the runs' way to people.
         requests: carries out commands about requests.
-        slot: the session's plugins and servers.
-        tools: the session's.
     """
 
     def __init__(
         self,
         view: View,
-        log: SessionLog,
+        parts: SessionParts,
         journal: Journal,
         run_slot: RunSlot,
         runs: RunFactory,
-        executor: SessionExecutor,
-        env: dict[str, str],
-        servers: str,
         limits: SessionLimits,
         load_history: Callable[[], Awaitable[History]],
-        consent: Consent,
         requests: RequestMutations,
-        slot: ExtensionSlot,
-        tools: SessionTools,
     ) -> None:
         self._view = view
-        self._log = log
+        self._parts = parts
+        self._log = parts.log
         self._journal = journal
         self._slot = run_slot
         self._runs = runs
-        self._executor = executor
-        self._env = env
-        self._servers = servers
         self._limits = limits
         self._load_history = load_history
-        self._consent = consent
         self._requests = requests
-        self._extensions = slot
-        self._tools = tools
 
     async def carry_out(self, item: Inbound, tasks: TaskGroup) -> None:
         """Carry out one command and answer it.
@@ -265,7 +245,7 @@ class Mutations:
         first = command.content[0] if command.content else None
         if not isinstance(first, TextBlock) or not first.text.startswith("/"):
             return
-        expanded = await self._extensions.expand(first.text)
+        expanded = await self._parts.extensions.expand(first.text)
         if expanded is not None:
             command.command = first.text
             command.content = (*expanded, *command.content[1:])
@@ -314,7 +294,7 @@ class Mutations:
         if self._slot.busy:
             return
         # Nobody waits any more for what a sub-agent would say.
-        goes_on = cause == "daemon_restarted" and not self._consent.delegated
+        goes_on = cause == "daemon_restarted" and not self._parts.consent.delegated
         if goes_on and waits_for_people(self._view):
             await self._runs.ready()
             self._take_up_waiting(tasks)
@@ -328,18 +308,7 @@ class Mutations:
 
     def _driver(self, started: events.RunStarted, resumed: ResumedRun | None = None) -> Driver:
         assert self._view.settings is not None
-        return self._runs.driver(
-            started,
-            self._log,
-            self._view.settings,
-            self._env,
-            self._servers,
-            self._executor,
-            self._consent,
-            self._extensions,
-            self._tools,
-            resumed=resumed,
-        )
+        return self._runs.driver(started, self._view.settings, self._parts, resumed=resumed)
 
     def _take_up_waiting(self, tasks: TaskGroup) -> None:
         """Drive a run on that waited for people when the daemon stopped, under the same requests."""

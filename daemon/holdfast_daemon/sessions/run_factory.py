@@ -6,28 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
-import msgspec
 
 from holdfast_daemon.agents.base import Agent
 from holdfast_daemon.config import SessionLimits
 from holdfast_daemon.execution.executor import Executor, SessionExecutor
 from holdfast_daemon.execution.hooks import Hooks
 from holdfast_daemon.execution.launcher import Launcher
-from holdfast_daemon.journal.journal import Journal, SessionLog
+from holdfast_daemon.journal.journal import Journal
 from holdfast_daemon.journal.redactor import Redactor
 from holdfast_daemon.models.base import ModelOptions
 from holdfast_daemon.models.catalogue import Catalogue
 from holdfast_daemon.sessions.compaction import Compaction
-from holdfast_daemon.sessions.consent import Consent
 from holdfast_daemon.sessions.delegation import Children, Delegation
 from holdfast_daemon.sessions.driver import Driver, ResumedRun
-from holdfast_daemon.sessions.extension_slot import ExtensionSlot
+from holdfast_daemon.sessions.extension_slot import SlotHooks
 from holdfast_daemon.sessions.extensions import Extensions
 from holdfast_daemon.sessions.model_output import ModelOutput
 from holdfast_daemon.sessions.run_hooks import RunHooks
 from holdfast_daemon.sessions.run_log import RunLog
 from holdfast_daemon.sessions.run_setup import RunSetup
-from holdfast_daemon.sessions.session_tools import SessionTools
+from holdfast_daemon.sessions.session_parts import SessionParts
 from holdfast_daemon.sessions.tool_admission import ToolAdmission
 from holdfast_daemon.sessions.tool_calls import ToolCalls
 from holdfast_daemon.sessions.tool_hooks import ToolHooks
@@ -143,14 +141,8 @@ class RunFactory:
     def driver(
         self,
         started: RunStarted,
-        log: SessionLog,
         settings: Settings,
-        env: dict[str, str],
-        servers: str,
-        session_executor: SessionExecutor,
-        consent: Consent,
-        slot: ExtensionSlot,
-        tools: SessionTools,
+        parts: SessionParts,
         *,
         resumed: ResumedRun | None = None,
     ) -> Driver:
@@ -162,62 +154,82 @@ class RunFactory:
         self.check_names(agent=started.agent, model=started.model)
         model = self.catalogue.get(started.model)
         assert model is not None
-        run_log = RunLog(self._journal, log, started.run_id or "")
+        log = RunLog(self._journal, parts.log, started.run_id or "")
         redactor = Redactor()
-        output = ModelOutput(
-            run_log,
-            started.model,
-            redactor,
-            block_bytes_max=self._limits.block_bytes_max,
-            calls_max=self._limits.tool_calls_per_step_max,
-        )
-        workspace = Workspace(
-            session_id=log.session_id,
-            cwd=settings.cwd,
-            roots=(settings.cwd, *settings.roots),
-            hidden=self._hidden,
-            env=env,
-            sandboxed=self._launcher.confines,
-        )
-        slot_hooks = slot.hooks(self._hooks)
-        hooks = ToolHooks(run_log, slot_hooks, consent, workspace)
-        admission = ToolAdmission(run_log.run_id, tools, hooks, consent, workspace)
-        assert self.children is not None
-        stored_env = msgspec.json.encode(env).decode()
-        delegation = Delegation(
-            log.session_id,
-            run_log,
-            self.children,
-            lambda: {**self.agents, **slot.agents()},
-            consent,
-            settings,
-            started.model,
-            stored_env,
-            servers,
-        )
-        calls = ToolCalls(run_log, admission, session_executor, hooks, redactor, workspace, delegation.run)
+        hooks = parts.extensions.hooks(self._hooks)
+        delegation = self._delegation(started, settings, parts, log)
         driver = Driver(
-            run_log,
-            lambda: {**self.agents, **slot.agents()},
+            log,
+            lambda: self._agents_of(parts),
             started.agent,
             self.catalogue.get,
             model,
-            ModelOptions(thinking=settings.thinking, cache_key=_cache_key(log.session_id)),
+            ModelOptions(thinking=settings.thinking, cache_key=_cache_key(parts.log.session_id)),
             started.prompt_id,
-            RunSetup(run_log, self.extensions, slot, consent, settings.cwd),
-            RunHooks(log.session_id, run_log, slot_hooks),
-            Compaction(run_log, model, self._limits.compact_at_percent),
-            tools,
+            RunSetup(log, self.extensions, parts.extensions, parts.consent, settings.cwd),
+            RunHooks(parts.log.session_id, log, hooks),
+            Compaction(log, model, self._limits.compact_at_percent),
+            parts.tools,
             settings.cwd,
             self._limits.steps_per_run_max,
-            output,
-            calls,
-            consent,
+            self._output(log, started.model, redactor),
+            self._calls(settings, parts, log, hooks, redactor, delegation),
+            parts.consent,
             started.budget,
             resumed=resumed,
         )
         delegation.serve(driver)
         return driver
+
+    def _output(self, log: RunLog, model: str, redactor: Redactor) -> ModelOutput:
+        limits = self._limits
+        return ModelOutput(
+            log,
+            model,
+            redactor,
+            block_bytes_max=limits.block_bytes_max,
+            calls_max=limits.tool_calls_per_step_max,
+        )
+
+    def _calls(
+        self,
+        settings: Settings,
+        parts: SessionParts,
+        log: RunLog,
+        hooks: SlotHooks,
+        redactor: Redactor,
+        delegation: Delegation,
+    ) -> ToolCalls:
+        workspace = Workspace(
+            session_id=parts.log.session_id,
+            cwd=settings.cwd,
+            roots=(settings.cwd, *settings.roots),
+            hidden=self._hidden,
+            env=parts.env,
+            sandboxed=self._launcher.confines,
+        )
+        tool_hooks = ToolHooks(log, hooks, parts.consent, workspace)
+        admission = ToolAdmission(log.run_id, parts.tools, tool_hooks, parts.consent, workspace)
+        return ToolCalls(log, admission, parts.executor, tool_hooks, redactor, workspace, delegation.run)
+
+    def _delegation(
+        self, started: RunStarted, settings: Settings, parts: SessionParts, log: RunLog
+    ) -> Delegation:
+        assert self.children is not None
+        return Delegation(
+            parts.log.session_id,
+            log,
+            self.children,
+            lambda: self._agents_of(parts),
+            parts.consent,
+            settings,
+            started.model,
+            parts.stored_env,
+            parts.servers,
+        )
+
+    def _agents_of(self, parts: SessionParts) -> dict[str, Agent[Any]]:
+        return {**self.agents, **parts.extensions.agents()}
 
     async def ready(self) -> None:
         """Find out what confines commands and which models there are, before a run begins."""

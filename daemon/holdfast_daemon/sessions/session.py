@@ -42,6 +42,7 @@ from holdfast_daemon.sessions.rules import Rules
 from holdfast_daemon.sessions.run import RunState, next_state
 from holdfast_daemon.sessions.run_factory import RunFactory
 from holdfast_daemon.sessions.run_slot import RunSlot
+from holdfast_daemon.sessions.session_parts import SessionParts
 from holdfast_daemon.sessions.session_tools import SessionTools
 from holdfast_daemon.tools.client_hosted import HostedTools
 from holdfast_protocol import events
@@ -146,6 +147,10 @@ class Session:
         above = parent() if parent is not None else None
         self.extensions.declined = above is not None and above.extensions.declined
         self.tools = SessionTools(runs.executor, self.extensions, self.hosted)
+        executor = runs.session_executor(row.key)
+        parts = SessionParts(
+            self.log, env, row.env, row.servers, executor, consent, self.extensions, self.tools
+        )
         requests = RequestMutations(
             view,
             self.log,
@@ -157,20 +162,7 @@ class Session:
             limits.request_expiry_s,
         )
         self._mutations = Mutations(
-            view,
-            self.log,
-            journal,
-            self._slot,
-            runs,
-            runs.session_executor(row.key),
-            env,
-            row.servers,
-            limits,
-            self._load_history,
-            consent,
-            requests,
-            self.extensions,
-            self.tools,
+            view, parts, journal, self._slot, runs, limits, self._load_history, requests
         )
 
     # For anybody, without waiting ----------------------------------------------------------------------

@@ -129,6 +129,7 @@ METHODS: tuple[Method, ...] = (
         direction="call",
         params=RuleListParams,
         result=RuleListResult,
+        errors=("not_found", "storage_unavailable"),
         role="observer",
         summary="List standing answers.",
     ),
