@@ -9,7 +9,7 @@ import pytest
 from library_world import WAIT_S, Cuttable, client_of, daemon_in
 
 from fakes import mcp_server
-from fakes.daemons import Home, ProcessDaemon
+from fakes.daemons import Home, InProcessDaemon, ProcessDaemon
 from holdfast_client import aio
 from holdfast_client.aio.foreign_code import StrayCancellation
 from holdfast_protocol import events
@@ -127,6 +127,21 @@ async def test_a_form_is_filled_in_by_hand(home: Home):
                     if isinstance(event, events.ToolCallCompleted):
                         assert plain_text(event.result) == "accept blue"
                 assert (await run.result()).ok
+
+
+async def test_a_daemon_that_is_torn_down_does_not_wait_for_a_form(home: Home):
+    server = StdioServer(name="test", command=sys.executable, args=(mcp_server.__file__,))
+    with anyio.fail_after(WAIT_S):
+        async with anyio.create_task_group() as tasks:
+            await InProcessDaemon(home, tasks).start()
+            async with client_of(home) as client:
+                session = await client.create_session(str(home.work), mode="auto", mcp_servers=(server,))
+                asks = "script:\n  - call: {tool: mcp__test__ask, input: {}}"
+                async with session.stream(asks) as run:
+                    async for event in run:
+                        if isinstance(event, events.RequestOpened):
+                            tasks.cancel_scope.cancel()
+                            await anyio.sleep_forever()
 
 
 async def test_kinds_can_be_answered_one_by_one(home: Home):

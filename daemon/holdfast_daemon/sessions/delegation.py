@@ -172,8 +172,10 @@ class Delegation:
             with anyio.CancelScope(shield=True):
                 await self._end(child, agent)
             raise
+        content: tuple[ContentBlock, ...] = ()
         with anyio.CancelScope(shield=True):  # It has ended, and that is told whatever becomes of the run.
-            return await self._conclude(child, agent, finished)
+            content = await self._conclude(child, agent, finished)
+        return content
 
     def _check_room(self) -> None:
         if self._children.depth(self._session_id) >= DEPTH_MAX:

@@ -23,6 +23,9 @@ _OPTIONS: Final = (
 
 _TITLE_CHARACTERS: Final = 200
 
+_WITHDRAW_S: Final = 2.0
+"""How long a question that is taken back may take to say so: a session that is torn down answers nobody."""
+
 
 class Elicitations:
     """One session's.
@@ -47,7 +50,7 @@ class Elicitations:
         except Unattended:
             return ElicitationAnswer(action="cancel")
         except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(_WITHDRAW_S, shield=True):
                 await self._consent.withdraw(request.request_id)
             raise
         if answer.outcome == _ACCEPT:

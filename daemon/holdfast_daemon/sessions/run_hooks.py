@@ -41,9 +41,11 @@ class RunHooks:
             message = reports[-1].reason or "A hook refused the prompt."
             raise ModelError(ErrorInfo(kind="hook_denied", message=message))
         changed = [report.value for report in reports if report.decision == "modify"]
+        if not all(isinstance(value, str) for value in changed):
+            raise ModelError(ErrorInfo(kind="hook_denied", message="A hook's prompt is no text."))
         if changed:
             others = tuple(block for block in content if not isinstance(block, TextBlock))
-            told = (TextBlock(text=str(changed[-1])), *others)
+            told = (TextBlock(text=changed[-1]), *others)
             await self._log.commit(
                 events.PromptUpdated(run_id=self._log.run_id, prompt_id=prompt_id, content=told)
             )
