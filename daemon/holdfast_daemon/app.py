@@ -215,7 +215,7 @@ class App:
         token = load_owner_token(state.path / "token")
         journal = Journal(store, limits, ballast=ballast)
         hub = Hub(journal, config.hub)
-        launcher = await _launcher(state.path, config.sandbox)
+        launcher = await _launcher(state.path, config.sandbox, _hidden(config))
         providers = ProviderSource(os.environ, config.base_urls.given(), _declared_models)
         runs = RunFactory(
             journal,
@@ -323,7 +323,7 @@ def _tools(config: Config, launcher: Launcher) -> tuple[Tool, ...]:
     return builtin_tools(config.execution, launcher, config.fetch)
 
 
-async def _launcher(state_dir: Path, settings: SandboxSettings) -> Launcher:
+async def _launcher(state_dir: Path, settings: SandboxSettings, own: tuple[str, ...]) -> Launcher:
     """End what a killed daemon left behind on this state, and give what starts processes from now on."""
     brands = await anyio.to_thread.run_sync(Brands.of_state, state_dir)
     await end_left_behind(brands)
@@ -333,7 +333,7 @@ async def _launcher(state_dir: Path, settings: SandboxSettings) -> Launcher:
     def detect() -> Sandbox:  # It runs a command: not before somebody has a session.
         from holdfast_daemon.execution.bubblewrap_sandbox import detect_sandbox  # noqa: PLC0415 - for the same
 
-        return detect_sandbox(settings, points, Path.home(), os.environ.copy())
+        return detect_sandbox(settings, points, Path.home(), os.environ.copy(), own)
 
     return Launcher(detect, brands, settings)
 

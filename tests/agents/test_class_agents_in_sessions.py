@@ -1,6 +1,7 @@
 """Agents that are classes of plugins, in sessions: the log of any agent, cancelled, failed, gone on."""
 
 import sys
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -28,7 +29,16 @@ def plain(log: list[Any]) -> list[Any]:
         for name in ("at", "duration_ms", "agent", "env", "seq"):
             fields.pop(name, None)
         shown.append((events.type_of(event), fields))
-    return [each for each in shown if each[0] not in ("token_delta", "tool_output_delta")]
+    shown = [each for each in shown if each[0] not in ("token_delta", "tool_output_delta")]
+    ordered = []
+    for of_calls, group in groupby(shown, lambda each: each[0].startswith("tool_call_")):
+        # Calls of a step run together: which is done first is nobody's promise. A start goes before an end.
+        ordered += (
+            sorted(group, key=lambda each: (each[1]["tool_call_id"], each[0] != "tool_call_started"))
+            if (of_calls)
+            else list(group)
+        )
+    return ordered
 
 
 async def test_a_chat_loop_of_a_plugin_leaves_the_log_of_the_built_in_one(tmp_path):

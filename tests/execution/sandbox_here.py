@@ -24,11 +24,13 @@ def launcher(
     environ: Mapping[str, str] | None = None,
     points: MountPoints | None = None,
     brands: Brands | None = None,
+    own: tuple[Path, ...] = (),
 ) -> Launcher:
     """Give what starts processes in this machine's sandbox."""
     need_sandbox()
     settings = settings or SandboxSettings()
-    sandbox = detect_sandbox(settings, points or MountPoints(), home or Path.home(), environ or {})
+    points = points or MountPoints()
+    sandbox = detect_sandbox(settings, points, home or Path.home(), environ or {}, tuple(map(str, own)))
     return Launcher(sandbox, brands, settings)
 
 
@@ -38,6 +40,7 @@ async def said(
     launched_by: Launcher,
     root: Path,
     hidden: tuple[Path, ...] = (),
+    shown: tuple[Path, ...] = (),
     lines: Lines | None = None,
     code: int | None = None,
     network: bool = False,
@@ -52,7 +55,12 @@ async def said(
             env=ENV,
             limits=ExecutionLimits(**limits),
             output=lines.take,
-            confinement=Confinement(writable=(str(root),), hidden=tuple(map(str, hidden)), network=network),
+            confinement=Confinement(
+                writable=(str(root),),
+                hidden=tuple(map(str, hidden)),
+                shown=tuple(map(str, shown)),
+                network=network,
+            ),
         )
     if code is not None:
         assert ended == code, lines.text

@@ -549,3 +549,71 @@ def _quoted(program: str) -> str:
 
 def _mounts(*paths: Path) -> Mounts:
     return Mounts((), tuple(map(str, paths)), ())
+
+
+# Places in places ------------------------------------------------------------------------------------------
+
+
+async def test_a_hidden_directory_in_a_secret_place_keeps_no_command_from_running(
+    place: Path, root: Path
+) -> None:
+    runtime = place / "runtime"
+    own = runtime / "holdfast"
+    own.mkdir(parents=True)
+    (own / "token").write_text("TOKEN")
+    found = launcher(environ={"XDG_RUNTIME_DIR": str(runtime)})
+    text = await said(
+        f"ls -A {runtime}; cat {own}/token || echo gone; mkdir {runtime}/new || echo sealed",
+        launched_by=found,
+        root=root,
+        hidden=(own,),
+    )
+    assert "TOKEN" not in text
+    assert "gone" in text
+    assert "sealed" in text
+
+
+async def test_the_daemons_own_directories_are_hidden_without_being_named(place: Path, root: Path) -> None:
+    own = place / "state"
+    own.mkdir()
+    (own / "token").write_text("TOKEN")
+    text = await said(f"cat {own}/token || echo gone", launched_by=launcher(own=(own,)), root=root)
+    assert "TOKEN" not in text
+    assert "gone" in text
+
+
+@pytest.mark.parametrize("inside", ["", "root"])
+async def test_a_plugins_folder_is_shown_in_the_hidden_configuration_and_nothing_else_of_it(
+    place: Path, root: Path, inside: str
+) -> None:
+    config = place / inside / "config"
+    plugin = config / "plugins" / "mine"
+    plugin.mkdir(parents=True)
+    (plugin / "code.py").write_text("CODE")
+    (config / "plugins" / "other").mkdir()
+    (config / "config.toml").write_text("SECRET")
+    text = await said(
+        f"cat {plugin}/code.py; ls {config} {config}/plugins; cat {config}/config.toml || echo gone;"
+        f" touch {plugin}/x || echo unchanged; touch {config}/x || echo sealed",
+        launched_by=launcher(own=(config,)),
+        root=root,
+        shown=(plugin,),
+    )
+    assert "CODE" in text
+    assert "SECRET" not in text
+    assert "other" not in text
+    assert [word for word in ("gone", "unchanged", "sealed") if word not in text.split()] == []
+
+
+async def test_a_root_in_a_secret_place_is_there_and_the_rest_is_not(place: Path) -> None:
+    secret = place / "secret"
+    root = secret / "work"
+    root.mkdir(parents=True)
+    (secret / "key").write_text("KEY")
+    found = launcher(environ={"XDG_RUNTIME_DIR": str(secret)})
+    text = await said(
+        f"echo in > made; cat made; cat {secret}/key || echo gone", launched_by=found, root=root
+    )
+    assert text.startswith("in\n")
+    assert "KEY" not in text
+    assert (root / "made").read_text() == "in\n"

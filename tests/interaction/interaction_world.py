@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -195,13 +195,25 @@ class Killable(Place):
         home: where it lives.
         hooks: given to it.
         path: where it finds the modules of the hooks.
+        env: variables beside those it needs.
+        flags: of the command line, behind the others.
 
     Attributes:
         faults_expected: it was made to meet faults, and has reported them.
     """
 
-    def __init__(self, home: Home, hooks: tuple[HookSpec, ...] = (), *, path: str = _HERE) -> None:
+    def __init__(
+        self,
+        home: Home,
+        hooks: tuple[HookSpec, ...] = (),
+        *,
+        path: str = _HERE,
+        env: Mapping[str, str] | None = None,
+        flags: tuple[str, ...] = (),
+    ) -> None:
         super().__init__()
+        self._env = dict(env or {})
+        self._flags = flags
         self.faults_expected = False
         self._path = path
         self._home = home
@@ -243,12 +255,18 @@ class Killable(Place):
                 *("--state", str(self._home.state), "--runtime", str(self._home.runtime)),
                 *hooks,
                 *FLAGS,
+                *self._flags,
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
             pass_fds=[ready_end],
-            env={"PATH": os.environ["PATH"], "HOME": str(self._home.path), "PYTHONPATH": self._path},
+            env={
+                **self._env,
+                "PATH": os.environ["PATH"],
+                "HOME": str(self._home.path),
+                "PYTHONPATH": self._path,
+            },
         )
         os.close(errors)
 

@@ -68,7 +68,7 @@ async def test_a_server_in_mid_call_ends_with_its_session(home, way):
         await daemon.start()
         ann = await daemon.person("ann")
         server = mcp_server("told", "--pids", str(pids), "--child")
-        session = await ann.begin(home.work, mode="auto", mcpServers=[server])
+        session = await ann.create(home.work, mode="auto", mcpServers=[server])
         await ann.prompt(session, run_of(tool("hang", {"mark": str(mark.path)})))
         await mark.reached()
         await ann.call(way, sessionId=session)

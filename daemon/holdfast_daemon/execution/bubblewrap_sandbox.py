@@ -111,7 +111,11 @@ class Bubblewrap:
 
 
 def detect_sandbox(
-    settings: SandboxSettings, points: MountPoints, home: Path, environ: Mapping[str, str]
+    settings: SandboxSettings,
+    points: MountPoints,
+    home: Path,
+    environ: Mapping[str, str],
+    own: tuple[str, ...] = (),
 ) -> Bubblewrap | Unconfined:
     """Find out what works here, by running a command in it once. Blocks for some 10 ms.
 
@@ -120,6 +124,7 @@ def detect_sandbox(
         points: of the daemon.
         home: of the user it runs as.
         environ: its own.
+        own: the daemon's directories.
     """
     if settings.mode == "off":
         return Unconfined("the sandbox is off (sandbox.mode).")
@@ -130,7 +135,7 @@ def detect_sandbox(
         return Unconfined(f"{'prlimit' if bwrap else 'bubblewrap'} is not installed.")
     if filter_program(unix_sockets=False) is None:
         return Unconfined("the system call filter does not know this machine's numbers.")
-    surroundings = Surroundings(str(home), secret_places(home, environ))
+    surroundings = Surroundings(str(home), secret_places(home, environ), own)
     sandbox = Bubblewrap(bwrap, prlimit, settings, surroundings, points)
     failure = sandbox.failure()
     return sandbox if failure is None else Unconfined(f"{failure}.")

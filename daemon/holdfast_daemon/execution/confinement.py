@@ -13,6 +13,7 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
         writable: directories it may change, absolute; `protected_places` in them stay read-only.
         readable: places it may read though a private directory covers them, absolute.
         hidden: the daemon's own directories, absolute; whatever else is said, they are not there.
+        shown: folders of plugins, absolute: read-only, and there even where a hidden directory holds them.
         network: it shares the machine's network; otherwise it has an empty one of its own.
         unix_sockets: it may use sockets of the file system, and through them whatever listens there.
     """
@@ -20,6 +21,7 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
     writable: tuple[str, ...] = ()
     readable: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
     network: bool = False
     unix_sockets: bool = False
 

@@ -99,9 +99,7 @@ class CommandTool(DeclaredTool):
                     env=context.env,
                     limits=self._limits,
                     output=output,
-                    confinement=Confinement(
-                        writable=(place,), readable=(self._folder,), hidden=context.hidden
-                    ),
+                    confinement=Confinement(writable=(place,), hidden=context.hidden, shown=(self._folder,)),
                 )
         except TimeoutError as error:
             raise ToolFailure(f"stopped after {self.timeout_s:g} s", kind="timeout") from error

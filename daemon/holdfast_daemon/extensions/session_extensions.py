@@ -83,14 +83,16 @@ class SessionExtensions:
             cwd=place.cwd,
             env=place.env,
             confinement=Confinement(
-                writable=place.roots, readable=(*folders, *own_places()), hidden=place.hidden
+                writable=place.roots, readable=own_places(), hidden=place.hidden, shown=folders
             ),
             launcher=launcher,
             grace_s=limits.grace_s,
         )
         self._agent_place = msgspec.structs.replace(
             child_place,
-            confinement=Confinement(readable=(*place.roots, *folders, *own_places()), hidden=place.hidden),
+            confinement=Confinement(
+                readable=(*place.roots, *own_places()), hidden=place.hidden, shown=folders
+            ),
             grace_s=0.0,
         )
         self._pool = WorkerPool(child_place, WorkerLimits(workers_max=limits.calls_per_session_max))

@@ -93,7 +93,7 @@ async def describe_skills(
 
 
 async def _described(targets: list[str], folder: str, launcher: Launcher) -> list[_Described]:
-    confinement = Confinement(readable=(folder, *own_places()))
+    confinement = Confinement(readable=own_places(), shown=(folder,))
     place = ChildPlace(cwd=folder, env=DESCRIBE_ENV, confinement=confinement, launcher=launcher)
     request = {"do": "describe", "targets": targets}
     with anyio.fail_after(DESCRIBE_TIMEOUT_S):

@@ -31,7 +31,7 @@ class ProviderSource:
         self._sdks: Sdks | None = None  # Made when it is first needed.
 
     def entries(self) -> Iterable[CatalogueEntry]:
-        """See `ModelSource.entries`: what providers have whose key is set; of a name a declared one counts."""
+        """See `ModelSource.entries`: what providers have whose key is set, and what was declared."""
         from holdfast_daemon.models.providers import entry, provider_entries  # noqa: PLC0415 - on first use
 
         declared = (

@@ -172,10 +172,14 @@ class Delegation:
             with anyio.CancelScope(shield=True):
                 await self._end(child, agent)
             raise
-        content: tuple[ContentBlock, ...] = ()
-        with anyio.CancelScope(shield=True):  # It has ended, and that is told whatever becomes of the run.
-            content = await self._conclude(child, agent, finished)
-        return content
+        return await self._concluded(child, agent, finished)
+
+    async def _concluded(self, child: Child, agent: str, run: Terminal) -> tuple[ContentBlock, ...]:
+        """Tell how a child ended, whatever becomes of the run meanwhile."""
+        content: list[ContentBlock] = []
+        with anyio.CancelScope(shield=True):
+            content.extend(await self._conclude(child, agent, run))
+        return tuple(content)
 
     def _check_room(self) -> None:
         if self._children.depth(self._session_id) >= DEPTH_MAX:

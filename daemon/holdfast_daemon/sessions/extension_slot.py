@@ -136,6 +136,13 @@ class ExtensionSlot:
             await self._current.mcp.settled(SETTLE_S)
         return self.found
 
+    async def close(self) -> None:
+        """End what is open, unless a run uses it; whoever asks next has it started anew."""
+        async with self._opening:
+            if not self._busy():
+                await self._close()
+                self.found = None
+
     async def _renew(self) -> None:
         await self._close()
         self._generation = self._extensions.generation

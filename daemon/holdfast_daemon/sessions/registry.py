@@ -350,7 +350,7 @@ class Registry:
             self._leave(session)  # It takes no more commands, removed or not.
 
     async def _remove(self, session_id: str, key: int, changes: Sequence[Change]) -> None:
-        """Make a session whose log has ended unfindable, those that worked for it first; rows go one by one."""
+        """Make a session whose log has ended unfindable, and before it those that worked for it."""
         await self._remove_children(session_id)
         await self._journal.execute(self._journal.store.mark_deleted, key, changes)
         await self.rules.forget(session_id)

@@ -386,6 +386,8 @@ class Session:
             self._working = False
             if isinstance(item, Prompt | Continue):
                 self._slot.admitted(item.number)
+            if isinstance(item, RunEnded) and self.parent_id is not None:
+                tasks.start_soon(self.extensions.close)  # Nobody closes a sub-agent's session.
 
     async def _carry_out(self, item: Inbound, tasks: anyio.abc.TaskGroup) -> None:
         if isinstance(item, Command):
