@@ -21,6 +21,12 @@ STEPS = (
 )
 
 
+def _by_call(shown: Any) -> tuple[str, bool]:
+    """Calls of a step run together: which is done first is nobody's promise; a start goes before its end."""
+    name, fields = shown
+    return fields["tool_call_id"], name != "tool_call_started"
+
+
 def plain(log: list[Any]) -> list[Any]:
     """Give events without what differs between any two runs."""
     shown = []
@@ -32,12 +38,8 @@ def plain(log: list[Any]) -> list[Any]:
     shown = [each for each in shown if each[0] not in ("token_delta", "tool_output_delta")]
     ordered = []
     for of_calls, group in groupby(shown, lambda each: each[0].startswith("tool_call_")):
-        # Calls of a step run together: which is done first is nobody's promise. A start goes before an end.
-        ordered += (
-            sorted(group, key=lambda each: (each[1]["tool_call_id"], each[0] != "tool_call_started"))
-            if (of_calls)
-            else list(group)
-        )
+        found = list(group)
+        ordered += sorted(found, key=_by_call) if of_calls else found
     return ordered
 
 
