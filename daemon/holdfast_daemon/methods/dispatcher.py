@@ -155,4 +155,5 @@ def _decode(row: Method, params: Any) -> Any:
         return msgspec.convert({} if params is None else params, row.params)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `")
-        raise InvalidParams(message, path=path.rstrip("`") or "$") from None
+        path = path.rstrip("`").rpartition("`")[2]  # Of a bad key: "key` in `$.path".
+        raise InvalidParams(message, path=path or "$") from None
