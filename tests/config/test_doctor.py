@@ -89,10 +89,15 @@ def test_rows_are_grouped_and_what_is_not_right_has_a_fix(home):
     assert lines[-1].endswith("1 [XX]")
 
 
-def test_without_bubblewrap_or_with_it_the_doctor_says_that_there_is_no_sandbox_yet(home):
-    check = look(home)["sandbox"]
-    assert check["status"] == "warning"
-    assert check["summary"].startswith("no sandbox yet")
+@pytest.mark.parametrize("installed", [True, False])
+def test_without_a_daemon_the_doctor_says_whether_bubblewrap_is_there(home, tmp_path, installed):
+    if installed:
+        (tmp_path / "bwrap").write_text("#!/bin/sh\n")
+        (tmp_path / "bwrap").chmod(0o755)
+    check = look(home, env={"PATH": str(tmp_path)})["sandbox"]
+    assert check["status"] == ("ok" if installed else "warning")
+    assert check["summary"].startswith("bubblewrap is there" if installed else "no sandbox")
+    assert ("install bubblewrap" in str(check)) is not installed
 
 
 # Configuration ---------------------------------------------------------------------------------------------

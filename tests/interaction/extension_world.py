@@ -1,4 +1,4 @@
-"""Projects and plugins on disk, an MCP server that does what it is told, and a model that tells what it saw."""
+"""Projects and plugins on disk, an MCP server that obeys, and a model that keeps all it saw."""
 
 import json
 import os

@@ -165,11 +165,13 @@ async def resident(home: Home, *, wait_s: float = WAIT_S, **settings: Any) -> As
 
 
 async def check_all_logs(place: Place) -> None:
-    """Check the log of every session."""
+    """Check the log of every session, those of sub-agents too."""
     auditor = await place.person("auditor")
-    listed = await auditor.call("session/list", limit=1000)
-    for session in listed["sessions"]:
+    listed = (await auditor.call("session/list", limit=1000))["sessions"]
+    for session in listed:  # It grows meanwhile.
         check(await auditor.log(session["sessionId"]))
+        below = await auditor.call("session/list", parent=session["sessionId"], limit=1000)
+        listed += below["sessions"]
 
 
 def crash(home: Home, copy: Path) -> Home:

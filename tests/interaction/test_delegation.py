@@ -1,4 +1,4 @@
-"""Sub-agents: sessions of their own, with no more rights than the run that started them (issue 5, Build 6)."""
+"""Sub-agents: sessions of their own, with no more rights than the run that started them."""
 
 import pytest
 from extension_world import DONE, delegate, project_plugin, run_of, said
@@ -84,7 +84,9 @@ async def test_lists_of_sessions_have_it_below_its_parent_alone(home):
         below = (await ann.call("session/list", parent=session))["sessions"]
         assert {info["sessionId"] for info in below} == children
         assert {info["parent"] for info in below} == {session}
+        await ann.call("session/delete", sessionId=session)
         changed = {params.get("sessionId") for params in ann.notifications("sessions/changed")}
+        assert session in changed
         assert not changed & children, "nobody is told of them as of sessions of people"
 
 
@@ -236,13 +238,27 @@ async def spend(daemon, home, *steps, **budget):
     return ann, session
 
 
-async def test_its_budget_is_what_is_left_and_what_it_spends_is_its_parents_too(home):
+def long(tokens, *calls):
+    """Give a step that uses so many tokens."""
+    usage = {"usage": {"input": tokens - 1, "output": 1}}
+    return usage | (calling(*calls) if calls else {"text": "long"})
+
+
+@pytest.mark.parametrize(
+    ("steps", "budget", "left", "used"),
+    [
+        ((costly(0.25, delegate(costly(1.0))), DONE), {"cost": 1.0}, {"cost": 0.75}, 1.25),
+        ((long(40, delegate(long(70))), DONE), {"tokens": 100}, {"tokens": 60}, 110),
+    ],
+    ids=["money", "tokens"],
+)
+async def test_its_budget_is_what_is_left_and_what_it_spends_is_its_parents(home, steps, budget, left, used):
     async with resident(home) as daemon:
-        ann, session = await spend(daemon, home, costly(0.25, delegate(costly(1.0))), DONE, cost=1.0)
+        ann, session = await spend(daemon, home, *steps, **budget)
         [started, *_] = await ann.log(await child_of(ann))
-        assert started["budget"] == {"cost": 0.75}
+        assert started["budget"] == left
         asked = await ann.event("request_opened", session=session)
-        assert (asked["detail"]["question"], asked["detail"]["used"]) == ("budget", 1.25)
+        assert (asked["detail"]["question"], asked["detail"]["used"]) == ("budget", used)
         await ann.answer_request(asked, "stop")
         assert (await ann.end())["stopReason"] == "budget"
 
@@ -344,7 +360,7 @@ async def test_a_cancelled_parent_takes_all_below_along_each_with_its_one_end(ho
     async with resident(home) as daemon:
         ann, session = await begin(daemon, home, deep, delegate(calling(shell("true")), ANSWER))
         places = [await child_of(ann), await child_of(ann)]
-        for place in list(places):
+        for place in places:
             await ann.follow(place)
         grandchild = (await ann.event("agent_started"))["sessionId"]
         await ann.follow(grandchild)

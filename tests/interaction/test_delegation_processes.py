@@ -66,7 +66,9 @@ async def test_a_kill_interrupts_a_run_and_those_of_its_sub_agents_and_repeats_n
             log = await bob.log(place)
             assert log[-1]["type"] == "run_interrupted"
             failed = [event["type"] for event in log if event["type"] in ("agent_failed", "tool_call_failed")]
-            assert failed == (["tool_call_failed"] if place == places[-1] else ["agent_failed", "tool_call_failed"])
+            assert failed == (
+                ["tool_call_failed"] if place == places[-1] else ["agent_failed", "tool_call_failed"]
+            )
             snapshot = (await bob.call("session/get", sessionId=place))["snapshot"]
             assert snapshot.get("children", []) == []
             assert "run" not in snapshot
@@ -133,4 +135,6 @@ async def test_a_session_whose_deletion_a_kill_cut_short_goes_with_its_sub_agent
         for place in (session, *children):
             answer = bob.request("session/get", {"sessionId": place})
             await bob.send(answer)
-            assert (await bob.answer(answer["id"])).get("error", {}).get("data", {}).get("kind") == "not_found"
+            assert (await bob.answer(answer["id"])).get("error", {}).get("data", {}).get(
+                "kind"
+            ) == "not_found"

@@ -1,4 +1,4 @@
-"""MCP servers of sessions: declared in three places, restarted, followed, asked and asking (issue 5, Build 4)."""
+"""MCP servers of sessions: declared in three places, restarted, followed, asked and asking."""
 
 import json
 
@@ -231,9 +231,7 @@ async def test_a_question_of_a_server_goes_with_the_run_and_the_server_is_of_use
 async def test_where_nobody_is_here_a_server_is_told_so(home, unattended, action):
     async with resident(home) as daemon:
         ann = await daemon.person("ann", answers=())
-        session = await ann.begin(
-            home.work, mode="auto", unattended=unattended, mcpServers=[mcp_server()]
-        )
+        session = await ann.begin(home.work, mode="auto", unattended=unattended, mcpServers=[mcp_server()])
         await ann.prompt(session, run_of(tool("ask")))
         assert json.loads(said(await ann.event("tool_call_completed"))) == {"action": action}
         assert (await ann.end())["type"] == "run_completed"

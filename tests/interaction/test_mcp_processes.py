@@ -1,4 +1,4 @@
-"""MCP servers are processes: none outlives its session, or a daemon that is killed (issue 5, Build 4)."""
+"""MCP servers are processes: none outlives its session, or a daemon that is killed."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Hooks of plugins in runs: they see the prompt, the calls and the end, and fail closed (issue 5, Build 3)."""
+"""Hooks of plugins in runs: they see the prompt, the calls and the end, and fail closed."""
 
 import pytest
 from extension_world import DONE, Witness, delegate, make_plugin, run_of, user_folder
@@ -85,7 +85,10 @@ async def test_each_hook_sees_the_prompt_as_the_one_before_left_it(home, plugins
         ann, session = await begin(daemon, home)
         await ann.prompt(session, "say zero")
         await ann.end()
-        assert [event["hook"].partition("/")[0] for event in ann.heard("hook_executed")] == ["first", "second"]
+        assert [event["hook"].partition("/")[0] for event in ann.heard("hook_executed")] == [
+            "first",
+            "second",
+        ]
     assert witness.asked == [[("user", "say zero one two")]]
 
 
@@ -99,7 +102,8 @@ async def test_a_prompt_that_is_made_no_text_is_refused(home, plugins, witness):
     assert witness.asked == []
 
 
-async def test_a_prompt_for_a_sub_agent_is_seen_too(home, plugins, witness):
+@pytest.mark.usefixtures("witness")
+async def test_a_prompt_for_a_sub_agent_is_seen_too(home, plugins):
     source = "def hook(call): return {'decision': 'deny'} if 'secret' in call['prompt'][:30] else None"
     hook(plugins, "prompt_received", source)
     async with resident(home) as daemon:
@@ -152,7 +156,7 @@ FAILS = {
     "exit": ("echo no >&2; exit 3", "it ended with 3: no"),
     "hang": ("exec sleep 1000", "The hook took longer than 0.5 s."),
     "garbage": ("cat >/dev/null; echo garbage", "it wrote no JSON"),
-    "nonsense": ("cat >/dev/null; echo '{\"decision\": \"perhaps\"}'", "makes no sense"),
+    "nonsense": ('cat >/dev/null; echo \'{"decision": "perhaps"}\'', "makes no sense"),
     "nothing": ("cat >/dev/null", "it wrote no JSON"),
 }
 
@@ -189,7 +193,11 @@ async def test_a_prompt_a_program_gives_no_answer_about_is_refused(home, plugins
 
 async def test_a_cancel_while_a_hook_works_ends_the_run_and_the_hook(home, plugins):
     begun = home.path / "begun"
-    hook(plugins, "prompt_received", f"import os, time\ndef hook(call):\n    os.mkdir({str(begun)!r})\n    time.sleep(1000)")
+    hook(
+        plugins,
+        "prompt_received",
+        f"import os, time\ndef hook(call):\n    os.mkdir({str(begun)!r})\n    time.sleep(1000)",
+    )
     async with resident(home) as daemon:
         ann, session = await begin(daemon, home, model=None)
         await ann.prompt(session, "say hello")

@@ -1,4 +1,4 @@
-"""Plugins of live sessions: changed, broken, and their slash commands (issue 5, Build 5 and 8)."""
+"""Plugins of live sessions: changed, broken, and their slash commands."""
 
 import os
 import sys
@@ -116,7 +116,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-async def test_a_broken_plugin_is_told_with_its_place_and_takes_nothing_along(home, folder, name, monkeypatch):
+async def test_a_broken_plugin_is_told_with_its_place_and_takes_nothing_along(
+    home, folder, name, monkeypatch
+):
     for module in ("skills", "agent_classes"):
         monkeypatch.setattr(f"holdfast_daemon.extensions.{module}.DESCRIBE_TIMEOUT_S", 1.0)
     manifest, files, status = BROKEN[name]
@@ -144,7 +146,11 @@ async def test_a_broken_plugin_is_told_with_its_place_and_takes_nothing_along(ho
 
 
 async def test_a_skill_with_the_name_of_a_tool_of_the_daemons_is_off(home, folder):
-    make_plugin(folder / "plugins", "skills:\n  - {module: 'telling:tell', name: read}\n", telling=TELLER.format(said="x"))
+    make_plugin(
+        folder / "plugins",
+        "skills:\n  - {module: 'telling:tell', name: read}\n",
+        telling=TELLER.format(said="x"),
+    )
     (home.work / "file").write_text("as it is", encoding="utf-8")
     async with resident(home) as daemon:
         ann = await daemon.person("ann")
@@ -194,7 +200,10 @@ async def test_what_a_command_stands_for_is_the_prompt_and_what_was_typed_is_kep
         typed = "/greet the whole world"
         await ann.prompt(session, typed)
         received = await ann.event("prompt_received")
-        assert (received["command"], received["content"][0]["text"]) == (typed, "say hello to the whole world")
+        assert (received["command"], received["content"][0]["text"]) == (
+            typed,
+            "say hello to the whole world",
+        )
         await ann.answer_request(await ann.event("request_opened"), "deny")
         await ann.end()
         assert witness.asked[-1] == [("user", "say hello to the whole world")]
@@ -214,7 +223,10 @@ async def test_a_trusted_projects_command_comes_first_and_an_untrusted_ones_not_
         received, shown = await seen_by_model(ann, session, witness, "/greet you")
         assert shown == received["content"][0]["text"] == "say the project greets you"
         listed = (await ann.call("command/list", sessionId=session))["commands"]
-        assert [(each["name"], each["source"]) for each in listed] == [("greet", "project"), ("part", "plugin")]
+        assert [(each["name"], each["source"]) for each in listed] == [
+            ("greet", "project"),
+            ("part", "plugin"),
+        ]
 
 
 @pytest.mark.usefixtures("folder")
@@ -250,7 +262,12 @@ async def test_a_command_that_waits_is_what_it_stood_for_when_it_was_sent(home, 
 
 @pytest.mark.usefixtures("folder")
 async def test_a_prompt_of_a_server_is_a_command_and_one_it_cannot_give_is_refused(home, witness):
-    words = {"type": "stdio", "name": "told", "command": sys.executable, "args": ["-S", greeting_server.__file__]}
+    words = {
+        "type": "stdio",
+        "name": "told",
+        "command": sys.executable,
+        "args": ["-S", greeting_server.__file__],
+    }
     async with resident(home) as daemon:
         ann = await daemon.person("ann")
         session = await ann.begin(home.work, model=NAME, mcpServers=[words])

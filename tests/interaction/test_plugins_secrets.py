@@ -1,6 +1,6 @@
 """Keys and other secrets reach those they were meant for and nobody else (security.md P8).
 
-Planted: in the daemon's environment, in its configuration, in plugins, in what a client gives for its servers.
+Planted: in the daemon's environment and configuration, in plugins, in what a client gives for its servers.
 Looked for: in everything clients are sent, in the daemon's log, in what each program sees.
 """
 
@@ -161,12 +161,13 @@ def planted(home):
     return configure
 
 
+_HTTP = "mcp_servers:\n  - {{name: a, type: http, "
 MISPLACED = (
     "models:\n  - {{provider: openai, name: m, api_key_env: '{secret}'}}\n",
     "models:\n  - {{provider: openai, name: m, api_key: '{secret}'}}\n",
     "mcp_servers:\n  - {{name: a, type: stdio, command: x, env: {{TOKEN: ['{secret}']}}}}\n",
-    "mcp_servers:\n  - {{name: a, type: http, url: 'http://x:{secret}@y/', headers: {{'a b': '{secret}'}}}}\n",
-    "mcp_servers:\n  - {{name: a, type: http, url: 'http://x', headers: {{A: \"{secret}\\nx\"}}}}\n",
+    _HTTP + "url: 'http://x:{secret}@y/', headers: {{'a b': '{secret}'}}}}\n",
+    _HTTP + "url: 'http://x', headers: {{A: \"{secret}\\nx\"}}}}\n",
 )
 
 LISTS = (

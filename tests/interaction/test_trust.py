@@ -1,4 +1,4 @@
-"""Nothing of a project is read before a person trusted its directory (security.md T7; issue 5, Build 5)."""
+"""Nothing of a project is read before a person trusted its directory (security.md T7)."""
 
 import os
 
@@ -99,7 +99,8 @@ async def test_nothing_of_a_project_is_read_before_trust_and_all_of_it_after(hom
         assert CANARY in witness.systems[-1]
 
 
-async def test_it_is_asked_once_and_anybody_who_may_answers_it(home, mark, witness):
+@pytest.mark.usefixtures("mark")
+async def test_it_is_asked_once_and_anybody_who_may_answers_it(home, witness):
     async with resident(home) as daemon:
         ann, bob = await daemon.person("ann"), await daemon.person("bob")
         session = await ann.begin(home.work, model=NAME, mode="auto")

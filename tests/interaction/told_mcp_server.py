@@ -19,6 +19,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 ids = itertools.count(1)
 described = {"echo": "Say it again."}
@@ -55,16 +56,13 @@ def call(name, given):
     if name == "environment":
         if "path" not in given:
             return json.dumps(dict(os.environ))
-        with open(given["path"], "w") as file:
-            json.dump(dict(os.environ), file)
+        Path(given["path"]).write_text(json.dumps(dict(os.environ)))
         return "written"
     if name == "write":
-        with open(given["path"], "w") as file:
-            file.write("made")
+        Path(given["path"]).write_text("made")
         return "made"
     if name in ("hang", "die"):
-        with open(given["mark"], "w") as file:
-            file.write(str(os.getpid()))
+        Path(given["mark"]).write_text(str(os.getpid()))
         if name == "die":
             os._exit(7)
         while True:
@@ -81,7 +79,7 @@ def main():
         pids = [os.getpid()]
         if "--child" in sys.argv:
             pids.append(subprocess.Popen(["sleep", "1000"], start_new_session=True).pid)
-        with open(sys.argv[sys.argv.index("--pids") + 1], "a") as file:
+        with Path(sys.argv[sys.argv.index("--pids") + 1]).open("a") as file:
             file.write("".join(f"{pid}\n" for pid in pids))
     for line in sys.stdin:
         message = json.loads(line)

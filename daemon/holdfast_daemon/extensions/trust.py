@@ -18,7 +18,7 @@ FOLDER: Final = ".holdfast"
 """What a project's configuration lies in."""
 
 INSTRUCTIONS: Final = "AGENTS.md"
-PLACES: Final = (f"{FOLDER}/plugins", f"{FOLDER}/commands", f"{FOLDER}/config.toml", INSTRUCTIONS)
+PLACES: Final = (f"{FOLDER}/plugins", f"{FOLDER}/commands", INSTRUCTIONS)
 """What is read of a project, once it is trusted."""
 
 _MARKS: Final = (FOLDER, ".git")

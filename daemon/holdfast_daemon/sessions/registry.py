@@ -345,17 +345,18 @@ class Registry:
         await session.submit(Delete(by))
         try:
             remembered = _remember(keys, SessionDeleteResult(), self._journal.now())
-            await self._remove(session_id, session.log.key, remembered)
+            await self._remove(session_id, session.log.key, remembered, listed=session.parent_id is None)
         finally:
             self._leave(session)  # It takes no more commands, removed or not.
 
-    async def _remove(self, session_id: str, key: int, changes: Sequence[Change]) -> None:
+    async def _remove(self, session_id: str, key: int, changes: Sequence[Change], *, listed: bool) -> None:
         """Make a session whose log has ended unfindable, and before it those that worked for it."""
         await self._remove_children(session_id)
         await self._journal.execute(self._journal.store.mark_deleted, key, changes)
         await self.rules.forget(session_id)
         await self.runs.forget_results(key)
-        self._hub.broadcast_list_change(SessionsChangedParams(change="deleted", session_id=session_id))
+        if listed:
+            self._hub.broadcast_list_change(SessionsChangedParams(change="deleted", session_id=session_id))
         assert self._tasks is not None
         self._tasks.start_soon(self._purge, key)
 
@@ -437,7 +438,7 @@ class Registry:
             raise NotFound("No such session.", resource="session", id=session_id)
         view = await self._fold(row)
         if view.ended:  # The disk or a crash cut its deletion short; its log says that it is gone.
-            await self._remove(session_id, row.key, ())
+            await self._remove(session_id, row.key, (), listed=row.parent is None)
             raise NotFound("No such session.", resource="session", id=session_id)
         session = self._enter(row, view)
         if view.run is not None or view.queue:

@@ -12,7 +12,6 @@ from typing import Any, Final, cast
 _HAS: Final = {
     ".holdfast/plugins": "plugins: tools, hooks and agents, which run code",
     ".holdfast/commands": "slash commands",
-    ".holdfast/config.toml": "settings",
     "AGENTS.md": "instructions for agents",
 }
 """What a project can bring, in words."""

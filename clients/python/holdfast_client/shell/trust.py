@@ -17,7 +17,7 @@ SPEC: Final = Spec(
 holdfast trust list|remove [DIR] [--json]
 
 Look at the directories you trust, and trust one no longer. What a project
-brings, its plugins, slash commands, settings and AGENTS.md, is read once you
+brings, its plugins, slash commands and AGENTS.md, is read once you
 have allowed it: the first run there asks.
 
   list         print all of them

@@ -10,6 +10,10 @@ _SHELLS: Final = ("/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/bin/sh"
 """Where the shell tool looks, in its order."""
 
 
+_UNCONFINED: Final = "no sandbox: each command asks, and what you approve runs with your rights"
+_INSTALL: Final = "install bubblewrap"
+
+
 def _shell(_: Scene) -> Finding:
     found = next((path for path in _SHELLS if os.access(path, os.X_OK)), None)
     if found is None:
@@ -27,13 +31,17 @@ def _programs(scene: Scene) -> Finding:
 
 
 def _sandbox(scene: Scene) -> Finding:
-    active = scene.daemon.status["sandbox"] if isinstance(scene.daemon, Daemon) else "none"
+    bubblewrap = _on_path("bwrap", scene.environ)
+    details = (f"bubblewrap is {bubblewrap or 'not installed'}",)
+    if not isinstance(scene.daemon, Daemon):
+        if bubblewrap:
+            return Finding("ok", "bubblewrap is there; a daemon tries it before the first session", details)
+        return Finding("warning", _UNCONFINED, details, _INSTALL)
+    active = scene.daemon.status["sandbox"]
     if active != "none":
         return Finding("ok", f"tool calls run in {active}")
-    bubblewrap = _on_path("bwrap", scene.environ)
-    details = (f"bubblewrap is {bubblewrap or 'not installed'}; this version does not use it",)
-    fix = "nothing to install: the shell tool asks before every command, in every mode"
-    return Finding("warning", "no sandbox yet: what you approve runs with your rights", details, fix)
+    fix = "it is off, or does not work here: `session_started` says why" if bubblewrap else _INSTALL
+    return Finding("warning", _UNCONFINED, details, fix)
 
 
 def _on_path(name: str, environ: Mapping[str, str]) -> str:
