@@ -285,7 +285,7 @@ def _prompt_updated(view: View, event: events.PromptUpdated) -> None:
         others = [item for item in view.queue.values() if item.prompt_id != event.prompt_id]
         others.insert(event.position - 1, view.queue[event.prompt_id])
         view.queue = {item.prompt_id: item for item in others}
-    if event.status in ("started", "delivered"):
+    if event.status in ("started", "delivered", "refused"):
         del view.queue[event.prompt_id]
 
 

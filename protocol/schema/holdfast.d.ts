@@ -812,7 +812,7 @@ export interface PromptReceived {
   promptId: string;
   content: ContentBlock[];
   delivery: "interrupt" | "queue" | "reject" | "steer";
-  status: "delivered" | "queued" | "started" | "steered";
+  status: "delivered" | "queued" | "refused" | "started" | "steered";
   by: string;
   command?: string | null;
   model?: string | null;
@@ -838,7 +838,7 @@ export interface PromptUpdated {
   at: number;
   runId?: string | null;
   promptId: string;
-  status?: "delivered" | "queued" | "started" | "steered" | null;
+  status?: "delivered" | "queued" | "refused" | "started" | "steered" | null;
   step?: number | null;
   content?: ContentBlock[] | null;
   position?: number | null;
@@ -1357,7 +1357,7 @@ export interface SessionPromptParams {
 /** The prompt is durable. `run_id` if it started a run, `position` (from 1) if it waits. */
 export interface SessionPromptResult {
   promptId: string;
-  status: "delivered" | "queued" | "started" | "steered";
+  status: "delivered" | "queued" | "refused" | "started" | "steered";
   seq: number;
   runId?: string | null;
   position?: number | null;

@@ -43,6 +43,15 @@ async def test_pieces_given_at_once_stand_in_their_order(tmp_path: Path) -> None
     assert (tmp_path / "call").read_text(encoding="utf-8") == expected
 
 
+async def test_what_comes_after_the_end_is_nobodys(tmp_path: Path) -> None:
+    whole = WholeResult(tmp_path, "call", ExecutionLimits())
+    await whole.take(LONG)
+    await whole.keep()
+    await whole.take("late")
+    await whole.drop()
+    assert (tmp_path / "call").read_text(encoding="utf-8") == LONG
+
+
 @pytest.mark.parametrize("over", [0, 1])
 async def test_what_is_over_the_limit_is_left_out(tmp_path: Path, over: int) -> None:
     limits = ExecutionLimits(kept_result_bytes_max=SHOWN_BYTES_MAX + 100)
@@ -68,7 +77,7 @@ async def test_the_oldest_go_when_there_is_too_much_and_the_newest_stays(tmp_pat
 async def test_a_call_that_ended_without_being_told_of_it_leaves_nothing(tmp_path: Path) -> None:
     whole = WholeResult(tmp_path, "call", ExecutionLimits())
     await whole.take(LONG)
-    whole.drop()
+    await whole.drop()
     assert names(tmp_path) == set()
 
 

@@ -7,7 +7,7 @@ from plugin_folders import make_plugin
 
 from holdfast_daemon.extensions.instructions import INSTRUCTIONS_BYTES_MAX, project_instructions
 from holdfast_daemon.extensions.plugins import Plugins
-from holdfast_daemon.extensions.trust import MemoryTable, NotTrustable, Trust
+from holdfast_daemon.extensions.trust import PLACES, MemoryTable, NotTrustable, Trust
 
 
 @pytest.fixture
@@ -40,16 +40,58 @@ async def test_the_project_is_the_nearest_directory_with_a_mark(home, trust):
     assert found.path == str(project)
     assert found.has == (".holdfast/plugins", ".holdfast/commands", "AGENTS.md")
     (project / "a" / ".git").mkdir()
+    (project / "a" / ".git" / "HEAD").touch()
     assert (await trust.project(str(inner))).path == str(project / "a")
 
 
 async def test_the_home_and_what_is_above_is_no_project_of_what_is_below(home, trust):
-    (home / ".holdfast").mkdir()
-    (home.parent / ".git").mkdir()
+    (home / ".holdfast" / "plugins").mkdir(parents=True)
+    (home.parent / ".git").write_text("gitdir: elsewhere")
     plain = home / "plain"
     plain.mkdir()
     assert (await trust.project(str(plain))).path == str(plain)
     assert (await trust.project(str(home))).path == str(home)
+
+
+async def test_an_empty_directory_is_no_mark_and_nothing_to_ask_about(home, trust):
+    """A sandbox makes such directories for as long as a process runs."""
+    project = make_project(home)
+    inner = project / "inner"
+    inner.mkdir()
+    await trust.trust(str(project), now=1.0)
+    for name in (".git", ".holdfast", ".vscode", ".envrc"):
+        (inner / name).mkdir()
+    assert (await trust.project(str(inner))).path == str(project)
+    assert await trust.is_trusted(str(project))
+
+    plain = home / "plain"
+    for name in (".git", ".holdfast/plugins", "AGENTS.md"):
+        (plain / name).mkdir(parents=True)
+    found = await trust.project(str(plain))
+    assert (found.path, found.has) == (str(plain), ())
+
+
+async def test_a_working_tree_and_a_folder_with_commands_are_projects(home, trust):
+    top = make_project(home)
+    for name in ("tree", "commands"):
+        (top / name / "deep").mkdir(parents=True)
+    (top / "tree" / ".git").write_text("gitdir: /elsewhere")
+    (top / "commands" / ".holdfast" / "commands").mkdir(parents=True)
+    assert (await trust.project(str(top / "tree" / "deep"))).path == str(top / "tree")
+    assert (await trust.project(str(top / "commands" / "deep"))).path == str(top / "commands")
+
+
+async def test_instructions_anywhere_down_to_the_directory_are_asked_about(home, trust):
+    project = home / "project"
+    inner = project / "a" / "b"
+    inner.mkdir(parents=True)
+    (project / ".git").mkdir()
+    (project / ".git" / "HEAD").touch()
+    (inner / "AGENTS.md").write_text("Be brief.")
+    (project / "elsewhere").mkdir()
+    assert (await trust.project(str(inner))).has == ("AGENTS.md",)
+    assert (await trust.project(str(inner.parent))).has == ()
+    assert (await trust.project(str(project / "elsewhere"))).has == ()
 
 
 async def test_a_trusted_directory_says_nothing_of_others(home, trust):
@@ -86,12 +128,67 @@ async def test_a_directory_anyone_may_write_cannot_be_trusted(home, trust):
         await trust.trust(str(home / "nowhere"), now=1.0)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
-async def test_a_directory_of_another_user_cannot_be_trusted(home, trust):
+@pytest.mark.parametrize("name", PLACES)
+async def test_what_anyone_may_write_in_it_takes_its_trust(home, trust, name):
     project = make_project(home)
-    os.chown(project, 12345, 12345)
+    await trust.trust(str(project), now=1.0)
+    place = project / name
+    place.chmod(place.stat().st_mode | 0o002)
+    assert not await trust.is_trusted(str(project))
+    with pytest.raises(NotTrustable, match="can be written by anyone"):
+        await trust.trust(str(project), now=1.0)
+
+
+@pytest.mark.parametrize("name", [".holdfast", ".holdfast/plugins", ".holdfast/commands"])
+async def test_what_leads_out_of_it_takes_its_trust(home, trust, name):
+    project = make_project(home)
+    await trust.trust(str(project), now=1.0)
+    (project / name).rename(home / "elsewhere")
+    (project / name).symlink_to(home / "elsewhere")
+    assert not await trust.is_trusted(str(project))
+    with pytest.raises(NotTrustable, match="is a symlink"):
+        await trust.trust(str(project), now=1.0)
+
+
+async def test_instructions_that_are_a_link_are_not_read_and_leave_the_rest_trusted(home, trust):
+    project = make_project(home)
+    (project / "AGENTS.md").rename(project / "CLAUDE.md")
+    (project / "AGENTS.md").symlink_to("CLAUDE.md")
+    await trust.trust(str(project), now=1.0)
+    assert await trust.is_trusted(str(project))
+    (found,) = project_instructions(str(project), str(project))
+    assert (found.text, found.problem) == ("", "is a symlink")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+@pytest.mark.parametrize("name", [".", *PLACES])
+async def test_a_directory_of_another_user_cannot_be_trusted(home, trust, name):
+    project = make_project(home)
+    os.chown(project / name, 12345, 12345)
     with pytest.raises(NotTrustable, match="belongs to another user"):
         await trust.trust(str(project), now=1.0)
+
+
+async def test_instructions_below_that_anyone_may_write_are_not_read(home):
+    project = make_project(home)
+    (project / "a").mkdir()
+    below = project / "a" / "AGENTS.md"
+    below.write_text("Be bad.")
+    below.chmod(0o666)
+    _, found = project_instructions(str(project), str(project / "a"))
+    assert (found.text, found.problem) == ("", "can be written by anyone")
+
+
+async def test_a_plugins_folder_of_a_project_that_is_a_link_is_off(home, trust, tmp_path):
+    """Where it leads, a command may change while the project's own folder stays as it is."""
+    project = make_project(home)
+    await trust.trust(str(project), now=1.0)
+    place = project / ".holdfast" / "plugins"
+    (place / "theirs").rename(project / "theirs")
+    (place / "theirs").symlink_to(project / "theirs")
+    (loaded,) = (await Plugins(tmp_path / "config", trust).of(str(project))).plugins
+    assert loaded.status == "failed"
+    assert "is a symlink" in loaded.problems[0].message
 
 
 async def test_nothing_of_a_project_is_opened_before_it_is_trusted(home, trust, tmp_path):

@@ -286,6 +286,13 @@ class Killable(Place):
             await anyio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
         self.leave()
 
+    async def ended(self) -> None:
+        """Wait until it has ended by itself."""
+        assert self._process is not None
+        with within():
+            await anyio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+        self.leave()
+
     async def restart(self) -> None:
         """Kill it and start it again."""
         await self.kill()

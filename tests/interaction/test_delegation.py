@@ -1,9 +1,10 @@
 """Sub-agents: sessions of their own, with no more rights than the run that started them."""
 
+import anyio.lowlevel
 import pytest
 from extension_world import DONE, delegate, project_plugin, run_of, said
 from interaction_world import resident
-from person import calling, script, shell
+from person import TERMINAL, calling, script, shell
 
 from fakes.raw_client import Refused
 from holdfast_daemon.config import ExecutionLimits, SessionLimits
@@ -155,7 +156,7 @@ async def test_an_agent_of_a_plugin_narrows_it_further_and_widens_nothing(home):
         session = await ann.begin(home.work, mode="accept_edits")
         calls = (delegate(write, DONE, agent="sample:planner"), delegate(DONE, agent="sample:doer"))
         await ann.prompt(session, run_of(*calls))
-        await ann.answer_request(await ann.event("request_opened"), "allow")
+        await ann.answer_request(await ann.event("request_opened"), "allow_always")
         for _ in calls:
             await ann.answer_request(await ann.event("request_opened"), "allow")
         logs = [await ann.log(await child_of(ann)) for _ in calls]
@@ -375,6 +376,42 @@ async def test_a_cancelled_parent_takes_all_below_along_each_with_its_one_end(ho
             assert log[-1]["type"] == "run_cancelled"
             assert log[-1]["by"] in (session, *places)
         assert (await ann.call("request/list"))["requests"] == []
+
+
+async def test_a_cancel_at_any_moment_leaves_each_with_one_end(home):
+    """The moments are each event of the parent's log, and a few turns of the loop behind it."""
+    work = run_of(delegate(calling(("list", {})), ANSWER), delegate(calling(delegate(ANSWER)), ANSWER))
+    begun = set()
+    async with resident(home) as daemon:
+        ann = await daemon.person("ann")
+        for turns in (0, 30):
+            for count in range(1, 24):
+                session = await ann.begin(home.work, mode="auto")
+                ran = (await ann.prompt(session, work))["runId"]
+                while len(ann.heard(session=session)) < count:
+                    await ann.receive()
+                for _ in range(turns):
+                    await anyio.lowlevel.checkpoint()
+                await ann.call("session/cancel", sessionId=session)
+                await ann.call("session/wait", sessionId=session, runId=ran)
+                begun.add(len(await ended_below(ann, session)))
+        assert (await ann.call("daemon/status"))["sessions"]["activeRuns"] == 0
+    assert {0, 2, 3} <= begun, "some before they were there, some when all were"
+
+
+async def ended_below(ann, session):
+    """Check that what began below a session has ended once, there and in its own log; give what began."""
+    log = await ann.log(session)
+    begun = [event["sessionId"] for event in log if event["type"] == "agent_started"]
+    over = [event["sessionId"] for event in log if event["type"] in ("agent_completed", "agent_failed")]
+    assert sorted(begun) == sorted(over)
+    listed = (await ann.call("session/list", parent=session))["sessions"]
+    for child in [info["sessionId"] for info in listed]:
+        events = await ann.log(child)
+        started = types(events, "run_started")
+        assert len(types(events, *TERMINAL)) == len(started) <= 1
+        begun += await ended_below(ann, child)
+    return begun
 
 
 # What becomes of it ------------------------------------------------------------------------------------

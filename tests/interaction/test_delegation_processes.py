@@ -1,9 +1,9 @@
 """Sub-agents of a daemon that is a process: what they started ends with them, and a kill repeats nothing."""
 
 import pytest
-from extension_world import DONE, delegate, run_of
+from extension_world import DONE, delegate, make_plugin, run_of
 from interaction_world import Killable, within
-from person import calling, script, shell
+from person import TERMINAL, calling, script, shell
 from processes import living_with, new_mark
 
 FAMILY = """
@@ -52,6 +52,48 @@ async def test_when_a_parents_run_has_ended_nothing_it_had_started_lives(home, w
         for place in below:
             [ended] = ann.heard("run_cancelled", "run_completed", "run_failed", session=place)
             assert ended["type"] == "run_cancelled"
+
+
+HANGING = """
+import subprocess
+
+import anyio
+import msgspec
+
+from holdfast_daemon.agents.base import Agent, RunContext
+
+
+class Nothing(msgspec.Struct):
+    pass
+
+
+class Hanging(Agent[Nothing]):
+    \"\"\"Starts something, and waits for ever.\"\"\"
+
+    async def run(self, session: RunContext, /):
+        subprocess.Popen(["setsid", "sleep", "{mark}"])
+        await anyio.sleep_forever()
+        yield
+"""
+
+
+async def test_a_plugins_agent_that_drives_a_sub_agent_ends_with_its_parents_run(home):
+    mark = new_mark()
+    manifest = "agents:\n  - {name: hanging, class: 'hanging:Hanging'}\n"
+    place = home.path / ".config" / "holdfast" / "plugins"
+    make_plugin(place, manifest, hanging=HANGING.format(mark=mark))
+    with Killable(home) as daemon, within():
+        await daemon.start()
+        ann = await daemon.person("ann")
+        session = await ann.begin(home.work, mode="auto")
+        await ann.prompt(session, run_of(delegate(DONE, agent="sample:hanging")))
+        child = (await ann.event("agent_started"))["sessionId"]
+        while not living_with(mark):
+            await ann.call("ping")
+        await ann.call("session/cancel", sessionId=session)
+        await ann.event("run_cancelled", session=session)
+        assert living_with(mark) == []
+        assert (await ann.log(child))[-1]["type"] == "run_cancelled"
 
 
 async def test_a_kill_interrupts_a_run_and_those_of_its_sub_agents_and_repeats_nothing(home):
@@ -138,3 +180,24 @@ async def test_a_session_whose_deletion_a_kill_cut_short_goes_with_its_sub_agent
             assert (await bob.answer(answer["id"])).get("error", {}).get("data", {}).get(
                 "kind"
             ) == "not_found"
+
+
+async def test_a_daemon_that_is_told_to_stop_interrupts_all_of_a_family_each_once(home):
+    mark = new_mark()
+    with Killable(home) as daemon, within():
+        await daemon.start()
+        ann, places = await working(daemon, home, mark)
+        await ann.call("daemon/shutdown")
+        await daemon.ended()
+        assert living_with(mark) == []
+        await daemon.start()
+        bob = await daemon.person("bob")
+        for place in places:
+            log = await bob.log(place)
+            ends = [event["type"] for event in log if event["type"] in TERMINAL]
+            assert len(ends) == 1
+            assert ends[0] in ("run_interrupted", "run_cancelled")
+            begun = [event for event in log if event["type"] == "agent_started"]
+            assert len(begun) == sum(event["type"] == "agent_failed" for event in log)
+        assert (await bob.log(places[0]))[-1]["type"] == "run_interrupted"
+        assert (home.work / "ran").read_text(encoding="utf-8") == "once\n"

@@ -210,6 +210,24 @@ async def test_a_question_of_a_server_is_answered_with_values_and_the_server_get
         await ann.end()
 
 
+async def test_a_question_of_a_sub_agents_server_is_answered_by_who_follows_the_parent(home):
+    async with resident(home) as daemon:
+        ann, session = await begin(daemon, home, mcp_server(), unattended="deny")
+        await ann.prompt(session, run_of(delegate(calling(tool("ask")), {"text": "done"})))
+        child = (await ann.event("agent_started"))["sessionId"]
+        asked = []
+        while not asked:
+            asked = (await ann.call("request/list"))["requests"]
+        assert asked[0]["sessionId"] == child
+        request = asked[0]["request"]["requestId"]
+        answer = {"outcome": "accept", "values": {"colour": "red"}}
+        await ann.call("request/respond", sessionId=child, requestId=request, **answer)
+        await ann.event("agent_completed")
+        [done] = [event for event in await ann.log(child) if event["type"] == "tool_call_completed"]
+        assert "red" in said(done)
+        await ann.end()
+
+
 async def test_a_question_of_a_server_goes_with_the_run_and_the_server_is_of_use_afterwards(home):
     async with resident(home) as daemon:
         ann, session = await begin(daemon, home, mcp_server())
@@ -256,3 +274,43 @@ async def test_a_reload_and_trust_given_elsewhere_do_not_cut_a_call_that_runs(ho
         [server] = await servers_of(ann, session)
         assert server["starts"] == 1, "another set was started for the run after the reload"
     mark.close()
+
+
+async def test_an_answer_that_comes_while_the_servers_start_after_a_restart_counts_whole(home):
+    """The run is not at its question again yet."""
+    gate = Mark(home.path / "gate")
+    with Killable(home) as daemon, within():
+        await daemon.start()
+        gate.let_one_through()
+        ann, session = await begin(daemon, home, mcp_server("told", "--gate", str(gate.path)), mode="ask")
+        await ann.prompt(session, run_of(tool("echo", {"text": "x"})))
+        asked = await ann.event("request_opened")
+        await daemon.restart()
+        bob = await daemon.person("bob")
+        await bob.follow(session)
+        assert (await bob.answer_request(asked, "deny", message="not today"))["accepted"]
+        gate.let_one_through()
+        failed = await bob.event("tool_call_failed")
+        assert failed["error"]["message"] == "The call was not allowed. bob says: not today"
+        assert (await bob.end())["type"] == "run_completed"
+    gate.close()
+
+
+async def test_a_server_that_is_slow_to_start_holds_up_nothing_that_does_not_need_it(home, monkeypatch):
+    """What looks like a command is one of files until it names a server; answers and settings go on."""
+    monkeypatch.setattr("holdfast_daemon.sessions.extension_slot.SETTLE_S", 1000)
+    gate = Mark(home.path / "gate")
+    async with resident(home) as daemon:
+        ann, session = await begin(daemon, home, mcp_server("told", "--gate", str(gate.path)))
+        content = [{"type": "text", "text": "/nothing of the kind"}]
+        prompt = ann.request("session/prompt", {"sessionId": session, "content": content})
+        update = ann.request("session/update", {"sessionId": session, "title": "quick"})
+        await ann.send(prompt, update)
+        await ann.event("session_updated", title="quick")
+        tools = (await ann.call("tool/list", sessionId=session))["tools"]
+        assert not any(each["name"].startswith("mcp__") for each in tools), "the server serves not yet"
+        gate.let_one_through()
+        assert (await ann.end())["type"] == "run_completed"
+        [server] = await servers_of(ann, session)
+        assert server["status"] == "running"
+    gate.close()

@@ -113,3 +113,18 @@ async def test_a_killed_daemon_leaves_no_server(home):
         assert failed["error"]["kind"] == "unknown", "it is not called again by itself"
         assert log[-1]["type"] == "run_interrupted"
     mark.close()
+
+
+async def test_a_daemon_that_is_told_to_stop_leaves_no_server(home):
+    pids = home.path / "pids"
+    with Killable(home) as daemon, within():
+        await daemon.start()
+        ann = await daemon.person("ann")
+        for _ in range(3):
+            server = mcp_server("told", "--pids", str(pids), "--child")
+            session = await ann.create(home.work, mcpServers=[server])
+            await ann.call("mcp/list", sessionId=session)
+        await ann.call("daemon/shutdown")
+        await daemon.ended()
+        assert len(pids_in(pids)) == 6
+        assert living(pids_in(pids)) == []

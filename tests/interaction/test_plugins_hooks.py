@@ -92,6 +92,38 @@ async def test_each_hook_sees_the_prompt_as_the_one_before_left_it(home, plugins
     assert witness.asked == [[("user", "say zero one two")]]
 
 
+async def test_a_prompt_that_steers_is_seen_before_the_model_sees_it(home, plugins, witness):
+    """Refused, it is as if it had not been sent, and the run goes on; what is changed is what is told."""
+    hook(
+        plugins,
+        "prompt_received",
+        """
+        def hook(call):
+            if "secret" in call["prompt"]:
+                return {"decision": "deny", "reason": "a secret"}
+            if "loud" in call["prompt"]:
+                return {"decision": "modify", "prompt": "say it softly"}
+        """,
+    )
+    async with resident(home) as daemon:
+        ann, session = await begin(daemon, home, mode="ask")
+        await ann.prompt(session, script(calling(("write", {"path": "x", "content": ""})), DONE))
+        asked = await ann.event("request_opened")
+        for name in ("secret", "loud"):
+            prompted = await ann.prompt(session, f"say it {name}", promptId=name, delivery="steer")
+            assert prompted["status"] == "steered"
+        await ann.answer_request(asked, "allow")
+        assert (await ann.end())["type"] == "run_completed"
+        [denied] = ann.heard("hook_denied")
+        assert denied["reason"] == "a secret"
+        assert (await ann.call("queue/list", sessionId=session))["prompts"] == []
+        told = [text for who, text in witness.asked[-1] if who == "user"][1:]
+        assert told == ["say it softly"]
+        waited = await ann.call("session/wait", sessionId=session, promptId="secret", timeoutMs=0)
+        assert waited["done"], "nobody waits for it for ever"
+    assert "it secret" not in f"{witness.asked}"
+
+
 async def test_a_prompt_that_is_made_no_text_is_refused(home, plugins, witness):
     hook(plugins, "prompt_received", "def hook(call): return {'decision': 'modify', 'prompt': {'a': 1}}")
     async with resident(home) as daemon:

@@ -218,7 +218,7 @@ async def test_a_trusted_projects_command_comes_first_and_an_untrusted_ones_not_
         session = await ann.begin(home.work, model=NAME)
         await ann.prompt(session, "/greet you")
         assert (await ann.event("prompt_received"))["content"][0]["text"] == "say hello to you"
-        await ann.answer_request(await ann.event("request_opened"), "allow")
+        await ann.answer_request(await ann.event("request_opened"), "allow_always")
         await ann.end()
         received, shown = await seen_by_model(ann, session, witness, "/greet you")
         assert shown == received["content"][0]["text"] == "say the project greets you"
@@ -288,7 +288,7 @@ async def test_a_plugin_of_the_project_says_where_no_key_goes(home, folder):
         ann = await daemon.person("ann")
         session = await ann.begin(home.work)
         await ann.prompt(session, "say hello")
-        await ann.answer_request(await ann.event("request_opened"), "allow")
+        await ann.answer_request(await ann.event("request_opened"), "allow_always")
         await ann.end()
         [plugin] = (await ann.call("plugin/list", sessionId=session))["plugins"]
         assert (plugin["status"], plugin["problems"][0]["field"]) == ("failed", "models[0].base_url")

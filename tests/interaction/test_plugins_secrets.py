@@ -251,6 +251,9 @@ async def test_each_reaches_whom_it_was_meant_for_and_is_shown_nowhere(home, pla
             assert failed["error"]["kind"] == "auth"
             assert [found(told) for told in heard] == [["anthropic"]]
             await look_everywhere(ann, session, children)
+            plugins = (await ann.call("plugin/list"))["plugins"]
+            wrong = [plugin["status"] for plugin in plugins if plugin["name"] != "sample"]
+            assert wrong == ["failed"] * len(MISPLACED)
 
             assert found(received(ann)) == []
             for log in (home.state / "daemon.log", home.path / "stderr"):

@@ -1,8 +1,9 @@
 """An MCP server without an SDK, for tests; its tools say what it is to do. Run as a program.
 
-    told_mcp_server.py [--pids FILE] [--child]
+    told_mcp_server.py [--pids FILE] [--child] [--gate FIFO]
 
-`--pids` appends its pid, and that of the child it then starts, to a file. Its tools:
+`--pids` appends its pid, and that of the child it then starts, to a file; `--gate` waits for a byte before it
+serves. Its tools:
 
     echo {text}          say it again
     environment {path}   tell what it sees; into a file, if one is named
@@ -81,6 +82,8 @@ def main():
             pids.append(subprocess.Popen(["sleep", "1000"], start_new_session=True).pid)
         with Path(sys.argv[sys.argv.index("--pids") + 1]).open("a") as file:
             file.write("".join(f"{pid}\n" for pid in pids))
+    if "--gate" in sys.argv:
+        os.read(os.open(sys.argv[sys.argv.index("--gate") + 1], os.O_RDONLY), 1)
     for line in sys.stdin:
         message = json.loads(line)
         method, params = message.get("method"), message.get("params") or {}

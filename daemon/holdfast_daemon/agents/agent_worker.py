@@ -39,7 +39,7 @@ from holdfast_daemon.agents.agent_wire import (
     wire_event,
     wire_message,
 )
-from holdfast_daemon.agents.base import Agent, StepsExhausted, context_type
+from holdfast_daemon.agents.base import Agent, StepsExhausted, Unshown, context_type
 from holdfast_daemon.extensions import skill_worker
 from holdfast_daemon.models.base import Message, ModelError, ModelOptions, StepCompleted, StepEvent, ToolSpec
 from holdfast_protocol.methods.catalogue import ModelInfo
@@ -264,6 +264,9 @@ class _Session:
 
     async def call_tools(self) -> int:
         return (await self._channel.exchange(CallTools(id=self._channel.number()))).count
+
+    async def keep_to_budget(self, unshown: Unshown) -> None:
+        """Nothing: the daemon does, before each response, and knows better what was used."""
 
 
 class _Model:

@@ -22,7 +22,23 @@ from holdfast_daemon.models.base import (
     StepEvent,
     ToolSpec,
 )
-from holdfast_protocol.events import ErrorInfo, Mode
+from holdfast_protocol.events import Cost, ErrorInfo, Mode, Usage
+
+
+class Unshown(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent had of models and has not yielded as a step.
+
+    Attributes:
+        responses: how many.
+        usage: theirs.
+        cost: theirs, as far as it is known.
+        unpriced: of some the cost is not known.
+    """
+
+    responses: int = 0
+    usage: Usage = Usage()
+    cost: Cost | None = None
+    unpriced: bool = False
 
 
 class RunContext(Protocol):
@@ -70,7 +86,22 @@ class RunContext(Protocol):
     async def call_tools(self) -> int:
         """Run the calls of the step that just completed, and give how many there were.
 
-        Returns when each has its outcome in the log and in `messages`; a failed call is an outcome.
+        Returns when each has its outcome in the log and in `messages`; a failed call is an outcome. Keeps to
+        the run's budget.
+        """
+        ...
+
+    async def keep_to_budget(self, unshown: Unshown) -> None:
+        """Wait, where a bound of the run's budget is reached, until people let it go on.
+
+        For an agent that asks models again without calling tools. The daemon does it for the agents of
+        plugins, before each response.
+
+        Args:
+            unshown: counts beside the steps that were yielded.
+
+        Raises:
+            BudgetExhausted: they do not.
         """
         ...
 
@@ -116,6 +147,7 @@ class Agent(ABC, Generic[C]):
         Raises:
             ModelError: the run failed.
             StepsExhausted: it took `steps_max` steps and was not done.
+            BudgetExhausted: as the session says.
         """
         ...
 
@@ -125,8 +157,24 @@ class Agent(ABC, Generic[C]):
         return patterns is None or any(fnmatchcase(tool, pattern) for pattern in patterns)
 
 
-class StepsExhausted(Exception):
+class Exhausted(Exception):
+    """The run has used all it may use.
+
+    Attributes:
+        usage: of models, as far as no step has it; None: nothing.
+        cost: of that.
+    """
+
+    usage: Usage | None = None
+    cost: Cost | None = None
+
+
+class StepsExhausted(Exhausted):
     """The run took all the steps it may take."""
+
+
+class BudgetExhausted(Exhausted):
+    """The run reached a bound of its budget, and was not let go on."""
 
 
 def context_type(agent: type[Agent[Any]]) -> type[msgspec.Struct]:

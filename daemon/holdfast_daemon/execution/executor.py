@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
+import anyio.to_thread
 import msgspec
 
 from holdfast_daemon.config import ExecutionLimits
@@ -213,7 +214,13 @@ class SessionExecutor:
                 await output.note_dropped()
                 return _with_rest(outcome, await whole.keep())
             finally:
-                whole.drop()
+                await whole.drop()
+
+    async def forget(self, tool_call_id: str) -> None:
+        """Remove the whole of a call's result: what is shown of it is something else now."""
+        if self._results is not None:
+            whole = WholeResult(self._results, tool_call_id, self._limits)
+            await anyio.to_thread.run_sync(whole.remove)
 
     @contextlib.asynccontextmanager
     async def _place(self, tool: Tool) -> AsyncGenerator[None]:

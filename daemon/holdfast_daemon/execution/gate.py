@@ -44,12 +44,14 @@ class GateCall(NamedTuple):
         kind: the tool's kind.
         match: what rules are compared with: the exact command or input of what executes, else None.
         hosted: a client runs it.
+        plain: `match` without what binds it to what was told of an extension's tool; refusals hold for that.
     """
 
     tool: str
     kind: ToolKind
     match: str | None
     hosted: bool
+    plain: str | None = None
 
 
 class StandingRule(NamedTuple):
@@ -97,7 +99,9 @@ def _covers(rule: StandingRule, call: GateCall) -> bool:
     if (rule.tool, rule.hosted) != (call.tool, call.hosted):
         return False
     # To refuse may be meant of all commands; to allow, of the exact one alone.
-    return rule.match == call.match or (rule.match is None and rule.decision == "deny")
+    if rule.decision == "deny":
+        return rule.match is None or rule.match in (call.match, call.plain)
+    return rule.match == call.match
 
 
 def takes_always(call: GateCall, *, sandboxed: bool) -> bool:

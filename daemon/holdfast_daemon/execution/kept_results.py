@@ -45,6 +45,7 @@ class WholeResult:
         self._limits = limits
         self._pending = bytearray()
         self._writing = anyio.Lock()
+        self._over = False
         self._room = limits.kept_result_bytes_max
         self._file: BinaryIO | None = None
 
@@ -55,29 +56,44 @@ class WholeResult:
 
     async def take(self, text: str) -> None:
         """Append text; what is over the limit is left out. Pieces given at once stand in their order."""
-        if self._path is None or not self._room:
+        if self._path is None or self._over or not self._room:
             return
         data = text.encode("utf-8", "replace")[: self._room]
         self._room -= len(data)
         async with self._writing:
+            if self._over:  # Meanwhile: what comes so late is nobody's.
+                return
             self._pending += data
             if self.length > SHOWN_BYTES_MAX and (self._file is None or len(self._pending) > SHOWN_BYTES_MAX):
                 await anyio.to_thread.run_sync(self._write)
 
     async def keep(self) -> str | None:
         """Close the file; give what the rest is read by, None if there is no rest."""
-        if self._file is None:
-            return None
-        await anyio.to_thread.run_sync(self._finish)
+        async with self._writing:
+            self._over = True
+            if self._file is None:
+                return None
+            await anyio.to_thread.run_sync(self._finish)
         assert self._path is not None
         return f"{PREFIX}{self._path.name}"
 
-    def drop(self) -> None:
-        """Forget what there is: nobody was told of it."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-            assert self._path is not None
+    async def drop(self) -> None:
+        """Forget what there is, if it is not kept: nobody was told of it."""
+        self._over = True
+        with anyio.CancelScope(shield=True):
+            async with self._writing:
+                if self._file is not None:
+                    await anyio.to_thread.run_sync(self._discard)
+
+    def _discard(self) -> None:
+        assert self._file is not None
+        self._file.close()
+        self._file = None
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove the file of an earlier call, if there is one. Blocks."""
+        if self._path is not None:
             self._path.unlink(missing_ok=True)
 
     def _write(self) -> None:

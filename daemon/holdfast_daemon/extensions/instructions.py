@@ -1,12 +1,13 @@
 """AGENTS.md: what a trusted project tells agents. Shown in a session's first event."""
 
+import stat
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from holdfast_daemon.extensions.loader import Unreadable, read_text
-from holdfast_daemon.extensions.trust import INSTRUCTIONS
+from holdfast_daemon.extensions.trust import INSTRUCTIONS, down_to, objection_to
 from holdfast_protocol import events
 
 INSTRUCTIONS_BYTES_MAX: Final = 64 * 1024
@@ -31,10 +32,8 @@ def project_instructions(project: str, cwd: str) -> tuple[Instructions, ...]:
         project: a trusted project's directory, without symlinks.
         cwd: the session's, at or below it, without symlinks.
     """
-    top, place = Path(project), Path(cwd)
-    places = [place, *place.parents]
-    inside = [each for each in places if each.is_relative_to(top)] or [top]
-    return tuple(_read(each / INSTRUCTIONS) for each in reversed(inside) if (each / INSTRUCTIONS).exists())
+    files = [place / INSTRUCTIONS for place in down_to(Path(cwd), Path(project))]
+    return tuple(_read(file) for file in files if file.exists())
 
 
 def instructions_event(project: str, cwd: str) -> tuple[events.Instructions, ...]:
@@ -53,8 +52,12 @@ def instructions_event(project: str, cwd: str) -> tuple[events.Instructions, ...
 
 def _read(path: Path) -> Instructions:
     try:
-        if path.is_symlink():
-            raise Unreadable("is a symlink")  # noqa: TRY301 - one way to say why
+        status = path.lstat()
+        objection = "is a symlink" if stat.S_ISLNK(status.st_mode) else objection_to(status)
+        if objection is not None:
+            raise Unreadable(objection)  # noqa: TRY301 - one way to say why
         return Instructions(path=str(path), text=read_text(path, INSTRUCTIONS_BYTES_MAX))
     except Unreadable as error:
         return Instructions(path=str(path), problem=str(error))
+    except OSError as error:
+        return Instructions(path=str(path), problem=f"cannot be read: {error.strerror}")

@@ -81,8 +81,13 @@ def load_plugins(place: Path, scope: Scope) -> tuple[Plugin, ...]:
 
 
 def load_plugin(folder: Path, scope: Scope) -> Plugin:
-    """Give what is in one folder."""
+    """Give what is in one folder.
+
+    A project's is no symlink: where that leads, a command of the session may change meanwhile.
+    """
     file = _file(folder)
+    if scope == "project" and folder.is_symlink():
+        return _broken(folder, scope, file, "its folder is a symlink")
     try:
         manifest = read_manifest(read_text(folder / MANIFEST_NAME, MANIFEST_BYTES_MAX), file)
         prompts = tuple(_prompt(folder, entry, at) for at, entry in enumerate(manifest.prompts))

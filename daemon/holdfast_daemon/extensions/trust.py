@@ -21,7 +21,7 @@ INSTRUCTIONS: Final = "AGENTS.md"
 PLACES: Final = (f"{FOLDER}/plugins", f"{FOLDER}/commands", INSTRUCTIONS)
 """What is read of a project, once it is trusted."""
 
-_MARKS: Final = (FOLDER, ".git")
+_GIT: Final = ".git"
 
 
 class TrustedDirectory(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +75,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         path: the project's directory, without symlinks.
-        has: those of `PLACES` that are there, for the question; nothing of them was read.
+        has: those of `PLACES` that hold something, for the question; nothing of them was read. The
+            instructions may lie anywhere from the project down to the session's directory.
     """
 
     path: str
@@ -131,6 +132,21 @@ class Trust:
         return await self._table.remove(await anyio.to_thread.run_sync(os.path.realpath, path))
 
 
+def objection_to(status: os.stat_result) -> str | None:
+    """Say why something is not to be believed: it is not the user's own, or anyone may write it."""
+    if status.st_uid not in (os.getuid(), 0):
+        return "belongs to another user"
+    if not stat.S_ISLNK(status.st_mode) and status.st_mode & stat.S_IWOTH:
+        return "can be written by anyone"
+    return None
+
+
+def down_to(cwd: Path, project: Path) -> tuple[Path, ...]:
+    """Give the directories from a project down to one in it; the project alone if it is not in it."""
+    inside = [place for place in (cwd, *cwd.parents) if place.is_relative_to(project)]
+    return tuple(reversed(inside)) or (project,)
+
+
 def _project(cwd: Path, home: Path) -> Project:
     """The nearest directory with a mark, from `cwd` up to below the home; `cwd` itself if there is none."""
     cwd = Path(os.path.realpath(cwd))
@@ -139,26 +155,50 @@ def _project(cwd: Path, home: Path) -> Project:
     for place in (cwd, *cwd.parents):
         if place != cwd and (place == home or home.is_relative_to(place)):
             break
-        if any(os.path.lexists(place / mark) for mark in _MARKS):
+        if _is_marked(place):
             path = place
             break
-    return Project(path=str(path), has=tuple(name for name in PLACES if os.path.lexists(path / name)))
+    found = [name for name in PLACES if name != INSTRUCTIONS and _holds_something(path / name)]
+    if any(_holds_something(place / INSTRUCTIONS) for place in down_to(cwd, path)):
+        found.append(INSTRUCTIONS)
+    return Project(path=str(path), has=tuple(found))
+
+
+def _is_marked(place: Path) -> bool:
+    """Tell whether a project begins here. Empty directories say nothing: a sandbox may have made them."""
+    return _holds_something(place / _GIT) or any(
+        os.path.lexists(place / name) for name in PLACES if name != INSTRUCTIONS
+    )
+
+
+def _holds_something(path: Path) -> bool:
+    """Tell whether something is there that is no empty directory; what cannot be looked at counts."""
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is not None
+    except (FileNotFoundError, NotADirectoryError):
+        return os.path.lexists(path)
+    except OSError:
+        return True
 
 
 def _objection(path: Path) -> str | None:
-    for place in (path, path / FOLDER):
+    for name in (".", FOLDER, *PLACES):
         try:
-            status = place.lstat()
+            status = (path / name).lstat()
         except FileNotFoundError:
-            if place == path:
+            if name == ".":
                 return "is gone"
             continue
         except OSError as error:
             return f"cannot be looked at: {error.strerror}"
-        if not stat.S_ISDIR(status.st_mode):
-            return f"is no directory ({place.name})"
-        if status.st_uid not in (os.getuid(), 0):
-            return f"belongs to another user ({place.name})"
-        if status.st_mode & stat.S_IWOTH:
-            return f"can be written by anyone ({place.name})"
+        objection = objection_to(status) or (None if name == INSTRUCTIONS else _no_directory(status))
+        if objection is not None:
+            return objection if name == "." else f"{objection} ({name})"
     return None
+
+
+def _no_directory(status: os.stat_result) -> str | None:
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    return "is a symlink" if stat.S_ISLNK(status.st_mode) else "is no directory"

@@ -22,12 +22,13 @@ from holdfast_protocol.methods.catalogue import (
 )
 
 
-async def agents(services: Services, _caller: Caller, params: AgentListParams) -> AgentListResult:
+async def agents(services: Services, caller: Caller, params: AgentListParams) -> AgentListResult:
     """Answer `agent/list`."""
     agents = services.runs.agents
     if params.session_id is not None:
         session = await services.registry.get(params.session_id)
-        await session.extensions.open()
+        if caller.role == "controller":  # It may start servers, and run what plugins bring.
+            await session.extensions.open()
         agents = {**agents, **session.extensions.agents()}
     found = tuple(AgentInfo(name=agent.name, description=agent.description) for agent in agents.values())
     return AgentListResult(agents=found, default=services.config.default_agent)

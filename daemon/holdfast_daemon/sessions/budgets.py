@@ -86,8 +86,13 @@ class Allowance:
 
 
 def budget_request_id(run_id: str, step: int, limit: str) -> str:
-    """Give the id of the question about a limit behind a step; each is asked once."""
+    """Give the id of the question about a limit behind a step."""
     return f"{run_id}-m{step}-budget-{limit}"
+
+
+def numbered(request_id: str, before: int) -> str:
+    """Give the id of one more such question: an agent may ask models often and show no step."""
+    return f"{request_id}-{before + 1}" if before else request_id
 
 
 def budget_request(run_id: str, request_id: str, exceeded: Exceeded) -> events.RequestOpened:

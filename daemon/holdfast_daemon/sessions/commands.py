@@ -196,10 +196,11 @@ class Withdraw(Command[None]):
 class DeliverSteers(Command[None]):
     """Show steering prompts to a run before its next step."""
 
-    def __init__(self, run_id: str, step: int) -> None:
+    def __init__(self, run_id: str, step: int, prompt_ids: frozenset[str]) -> None:
         super().__init__("")
         self.run_id = run_id
         self.step = step
+        self.prompt_ids = prompt_ids
 
 
 class EndPlan(Command[bool]):

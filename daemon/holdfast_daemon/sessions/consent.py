@@ -17,6 +17,7 @@ from holdfast_daemon.sessions.permissions import Permissions
 from holdfast_daemon.sessions.rules import Rules
 from holdfast_protocol import events
 from holdfast_protocol.events import Mode
+from holdfast_protocol.snapshot import QueuedPrompt
 from holdfast_protocol.view import View
 
 _WIDTH: Final[tuple[Mode, ...]] = ("plan", "ask", "accept_edits", "auto")
@@ -110,7 +111,9 @@ class Consent:
         if row is None or row.outcome is None:
             return False
         request = msgspec.json.decode(row.body, type=events.RequestOpened)
-        resolved = events.RequestResolved(request_id=request_id, outcome=row.outcome, by=row.by or "")
+        resolved = self._permissions.take(request_id)
+        if resolved is None:  # It came before the restart; a row has not all of it.
+            resolved = events.RequestResolved(request_id=request_id, outcome=row.outcome, by=row.by or "")
         self._answered[request_id] = (request, resolved)
         return True
 
@@ -159,11 +162,13 @@ class Consent:
         self._inbox.post(command)
         await command.answer()
 
-    async def deliver_steers(self, run_id: str, step: int) -> None:
+    def steers(self) -> tuple[QueuedPrompt, ...]:
+        """Give the steering prompts that wait."""
+        return tuple(prompt for prompt in self._view.queue.values() if prompt.delivery == "steer")
+
+    async def deliver_steers(self, run_id: str, step: int, prompt_ids: frozenset[str]) -> None:
         """Have steering prompts enter the conversation before the run's next step."""
-        if not any(prompt.delivery == "steer" for prompt in self._view.queue.values()):
-            return
-        command = DeliverSteers(run_id, step)
+        command = DeliverSteers(run_id, step, prompt_ids)
         self._inbox.post(command)
         await command.answer()
 
@@ -177,5 +182,5 @@ class Consent:
         """Give the resolutions of the questions a run leaves open at its end."""
         return tuple(
             events.RequestResolved(run_id=run_id, request_id=name, outcome="cancelled", by=by)
-            for name in self._permissions.claim_all()
+            for name in self._permissions.claim_all(run_id)
         )

@@ -6,6 +6,7 @@ and appends exactly one terminal event, in one transaction.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from enum import Enum
@@ -15,9 +16,16 @@ from typing import Any, NamedTuple
 import anyio
 import msgspec
 
-from holdfast_daemon.agents.base import Agent, StepsExhausted
+from holdfast_daemon.agents.base import Agent, BudgetExhausted, StepsExhausted, Unshown
 from holdfast_daemon.models.base import Message, Model, ModelError, ModelOptions, ToolSpec
-from holdfast_daemon.sessions.budgets import GO_ON, Allowance, Spent, budget_request, budget_request_id
+from holdfast_daemon.sessions.budgets import (
+    GO_ON,
+    Allowance,
+    Spent,
+    budget_request,
+    budget_request_id,
+    numbered,
+)
 from holdfast_daemon.sessions.compaction import Compaction
 from holdfast_daemon.sessions.consent import Consent, Unattended
 from holdfast_daemon.sessions.history import History
@@ -49,10 +57,6 @@ class ResumedRun(NamedTuple):
     usage: Usage
     cost: Cost | None
     waiting: tuple[str, ...] = ()
-
-
-class BudgetExhausted(Exception):
-    """The run reached a bound of its budget, and was not let go on."""
 
 
 class Driver:
@@ -126,6 +130,7 @@ class Driver:
         self._stop: tuple[Stop, str] | None = None
         self._children_usage = Usage()
         self._children_cost = 0.0
+        self._budget_questions = Counter[str]()  # How many there were already of each name.
         self._started = time.monotonic()
         self._waited_before_s = consent.waited_s
 
@@ -163,8 +168,8 @@ class Driver:
             await self._calls.run(calls, resumed=self.resumed)
         if calls or self.resumed:
             await self._keep_to_window(between_steps=True)
-            await self._keep_to_budget()
-            await self._consent.deliver_steers(self.run_id, self._output.step + 1)
+            await self.keep_to_budget(Unshown())
+            await self._take_steers()
         return len(calls)
 
     # For the session -----------------------------------------------------------------------------------
@@ -238,9 +243,10 @@ class Driver:
                 plan_asked = False
                 self._resumed = None
         except ModelError as error:
-            self._output.add(error.usage or Usage(), error.cost)
+            await self._output.spent(error.usage, error.cost)
             return self._failed(error.info)
         except (StepsExhausted, BudgetExhausted) as end:
+            await self._output.spent(end.usage, end.cost)
             return self._completed("max_steps" if isinstance(end, StepsExhausted) else "budget")
         except Unattended:
             message = "The run needed an answer, and nobody was there to give it."
@@ -263,6 +269,8 @@ class Driver:
         self._take_agent()
         if self._resumed is None or not self._resumed.step:  # Else what follows came before the restart.
             await self._hooks.prompted(history, self._prompt_id)
+            if not history.messages():  # The prompt that is to be continued was refused.
+                raise ModelError(ErrorInfo(kind="bad_request", message="There is nothing to go on with."))
             await self._keep_to_window(between_steps=False)
 
     def _take_agent(self) -> None:
@@ -285,6 +293,12 @@ class Driver:
             self.model = model
             self._output.model_is(model.info.name)
             self._compaction.model_is(model)
+
+    async def _take_steers(self) -> None:
+        """Let steering prompts enter the conversation, those that the hooks let pass."""
+        if waiting := self._consent.steers():
+            passed = await self._hooks.steered(waiting)
+            await self._consent.deliver_steers(self.run_id, self._output.step + 1, passed)
 
     async def _run_agent(self) -> None:
         assert self._agent is not None
@@ -314,36 +328,34 @@ class Driver:
 
     # Budget --------------------------------------------------------------------------------------------
 
-    async def _keep_to_budget(self) -> None:
-        """Between two steps: if a bound is reached, wait until people let the run go on.
-
-        Raises:
-            BudgetExhausted: they do not.
-        """
+    async def keep_to_budget(self, unshown: Unshown) -> None:
+        """See `RunContext.keep_to_budget`."""
         for limit in self._allowance.limits:
-            request_id = budget_request_id(self.run_id, self._output.step, limit)
-            spent = self._spent()
+            name = budget_request_id(self.run_id, self._output.step, limit)
+            request_id = numbered(name, self._budget_questions[name])
+            spent = self._spent(unshown)
             if not (self.resumed and await self._consent.asked_before(request_id)):
                 exceeded = self._allowance.exceeded(limit, spent)
                 if exceeded is None:
                     continue
                 await self._consent.open(budget_request(self.run_id, request_id, exceeded))
+            self._budget_questions[name] += 1
             _request, answer = await self._consent.answer(request_id)
             if answer.outcome != GO_ON:
                 raise BudgetExhausted
             self._allowance.extend(limit, spent)
 
-    def _spent(self) -> Spent:
+    def _spent(self, unshown: Unshown) -> Spent:
         waited_ms = int((self._consent.waited_s - self._waited_before_s) * 1000)
-        usage = self._output.usage + self._children_usage
-        cost = self._output.cost
-        if cost is not None:
-            cost = msgspec.structs.replace(cost, amount=cost.amount + self._children_cost)
-        return Spent(self._output.step, usage, cost, self._duration_ms() - waited_ms)
+        usage = self._output.usage + unshown.usage + self._children_usage
+        known = [cost.amount for cost in (self._output.cost, unshown.cost) if cost is not None]
+        cost = Cost(amount=sum(known) + self._children_cost) if known and not unshown.unpriced else None
+        steps = self._output.step + unshown.responses
+        return Spent(steps, usage, cost, self._duration_ms() - waited_ms)
 
     def remaining(self) -> Budget | None:
         """See `delegation.Parent.remaining`."""
-        return self._allowance.remaining(self._spent())
+        return self._allowance.remaining(self._spent(Unshown()))
 
     def child_spent(self, usage: Usage, cost: Cost | None) -> None:
         """Count what a sub-agent used: for the budget alone, for it is in the sub-agent's own log."""
@@ -370,7 +382,7 @@ class Driver:
         _request, answer = await self._consent.answer(request_id)
         goes_on = await self._consent.end_plan(self.run_id, self._output.step + 1, answer)
         if goes_on:
-            await self._consent.deliver_steers(self.run_id, self._output.step + 1)
+            await self._take_steers()
         return goes_on
 
     def _completed(self, stop_reason: events.StopReason) -> events.RunCompleted:

@@ -15,7 +15,7 @@ from holdfast_daemon.execution.hooks import HookReport, Hooks
 from holdfast_daemon.sessions.extensions import Extensions
 from holdfast_daemon.tools.base import Tool
 from holdfast_protocol.content import ContentBlock
-from holdfast_protocol.errors import InvalidParams
+from holdfast_protocol.errors import Draining, InvalidParams
 from holdfast_protocol.methods.extension import McpServerSpec
 
 if TYPE_CHECKING:
@@ -70,6 +70,11 @@ class ExtensionSlot:
         self._leave = anyio.Event()
         self._left = anyio.Event()
 
+    @property
+    def opening(self) -> bool:
+        """Whether somebody waits for it to be found and started."""
+        return self._opening.locked()
+
     def attach(self, tasks: TaskGroup) -> None:
         """Say where the owning task runs: it ends when these tasks do."""
         self._tasks = tasks
@@ -97,9 +102,9 @@ class ExtensionSlot:
         place = self._current.agent_place if self._current is not None else None
         return agents_of(self.found.plugins, place)
 
-    async def commands(self) -> "tuple[SessionCommand, ...]":
-        """Give the slash commands: of the user, the project, plugins and servers."""
-        found = await self.open()
+    async def commands(self, *, of_servers: bool = True) -> "tuple[SessionCommand, ...]":
+        """Give the slash commands: of the user, the project, plugins, and servers, which are waited for."""
+        found = await self.open(settled=of_servers)
         return (*found.commands, *(self._current.commands() if self._current is not None else ()))
 
     async def expand(self, text: str) -> tuple[ContentBlock, ...] | None:
@@ -111,7 +116,7 @@ class ExtensionSlot:
         from holdfast_daemon.extensions.slash_commands import CommandFailure  # noqa: PLC0415 - loaded by now
 
         name, _, words = text.removeprefix("/").partition(" ")
-        for command in await self.commands():
+        for command in await self.commands(of_servers=":" in name):  # The session's other calls wait here.
             if command.name == name.strip():
                 try:
                     return await command.content(words.strip())
@@ -119,22 +124,22 @@ class ExtensionSlot:
                     raise InvalidParams(str(failure), path="$.content[0].text") from None
         return None
 
-    async def open(self, *, for_run: bool = False) -> "ProjectExtensions":
+    async def open(self, *, for_run: bool = False, settled: bool = True) -> "ProjectExtensions":
         """Find what there is and start it, or start it anew if that changed; returns what was found.
-
-        Waits for MCP servers, `SETTLE_S` at the most.
 
         Args:
             for_run: a run begins; else nothing is ended that a run may be using.
+            settled: wait for MCP servers, `SETTLE_S` at the most.
         """
         async with self._opening:
             changed = self._generation != self._extensions.generation
             if self.found is None or (changed and (for_run or not self._busy())):
                 await self._renew()
-            assert self.found is not None
-        if self._current is not None:
+            found = self.found
+            assert found is not None
+        if settled and self._current is not None:
             await self._current.mcp.settled(SETTLE_S)
-        return self.found
+        return found
 
     async def close(self) -> None:
         """End what is open, unless a run uses it; whoever asks next has it started anew."""
@@ -144,17 +149,25 @@ class ExtensionSlot:
                 self.found = None
 
     async def _renew(self) -> None:
+        """Start anew. Until all is done nothing is found: a renewal that is cancelled is begun again."""
+        self.found = None
+        generation = self._extensions.generation
         await self._close()
-        self._generation = self._extensions.generation
         place = self._place()
         found = await self._extensions.plugins.of(place.cwd)
         if found.plugins or self._extensions.declarations(self._servers):
-            entered = anyio.Event()
-            self._leave, self._left = anyio.Event(), anyio.Event()
-            assert self._tasks is not None
+            await self._enter(place, found)
+        self.found, self._generation = found, generation
+
+    async def _enter(self, place: "SessionPlace", found: "ProjectExtensions") -> None:
+        entered = anyio.Event()
+        self._leave, self._left = anyio.Event(), anyio.Event()
+        assert self._tasks is not None
+        with anyio.CancelScope(shield=True):  # Whoever asks may go; the owner of what was begun is known.
             self._tasks.start_soon(self._own, place, found, entered)
             await entered.wait()
-        self.found = found
+        if self._current is None:
+            raise Draining("The session is being unloaded.")
 
     async def _close(self) -> None:
         if self._current is not None:
@@ -174,6 +187,7 @@ class ExtensionSlot:
         finally:
             self._current = None
             left.set()
+            entered.set()  # It may never have come to that.
 
 
 class SlotHooks:

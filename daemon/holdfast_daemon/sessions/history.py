@@ -93,8 +93,8 @@ class History:
                 self._prompts[event.prompt_id] = event.content
             case events.PromptUpdated(content=content) if content is not None:
                 self._changed(event.prompt_id, content)
-            case events.PromptRemoved():
-                self._prompts.pop(event.prompt_id, None)
+            case events.PromptRemoved() | events.PromptUpdated(status="refused"):
+                self._drop(event.prompt_id)
             case events.RunStarted():
                 self._run_started(event)
             case events.PromptUpdated(status="delivered"):
@@ -176,6 +176,13 @@ class History:
             self._entries[-1] = last._replace(message=UserMessage(content=content))
         else:
             self._prompts[prompt_id] = content
+
+    def _drop(self, prompt_id: str) -> None:
+        """A prompt is taken back, or a hook refuses it: no model sees it."""
+        self._prompts.pop(prompt_id, None)
+        last = self._last()
+        if isinstance(last, _Told) and last.prompt_id == prompt_id:
+            self._entries.pop()
 
     def prompt_of_run(self) -> tuple[ContentBlock, ...] | None:
         """Give what the run that just started was asked; None if it only goes on."""

@@ -128,6 +128,17 @@ class ModelOutput:
             spent = self.cost.amount if self.cost else 0.0
             self.cost = Cost(amount=spent + cost.amount, currency=cost.currency)
 
+    async def spent(self, usage: Usage | None, cost: Cost | None) -> None:
+        """Count what a response used that came to nothing."""
+        if usage is None:
+            return
+        self.add(usage, cost)
+        await self._log.commit(
+            events.UsageUpdated(
+                run_id=self._log.run_id, model=self._model, step=self.step, usage=usage, cost=cost
+            )
+        )
+
     def closing_events(self) -> tuple[events.Event, ...]:
         """Give the partial ends of the blocks that are open."""
         ends = tuple(self._end_event(block, partial=True) for block in self._open.values())
@@ -135,7 +146,7 @@ class ModelOutput:
         return ends
 
     async def _notice_retry(self, event: RetryScheduled) -> None:
-        self.add(event.usage or Usage(), event.cost)
+        await self.spent(event.usage, event.cost)
         wait = f"Try {event.attempt + 1} follows in {event.delay_ms / 1000:.1f} s."
         await self._log.commit(
             events.Notice(

@@ -358,7 +358,7 @@ class Mutations:
         delivered = [
             events.PromptUpdated(run_id=command.run_id, prompt_id=name, status="delivered", step=command.step)
             for name, prompt in self._view.queue.items()
-            if prompt.delivery == "steer"
+            if prompt.delivery == "steer" and name in command.prompt_ids
         ]
         if delivered:
             await self._journal.commit(self._log, *delivered)

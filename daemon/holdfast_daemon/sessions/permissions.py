@@ -24,17 +24,20 @@ class Permissions:
     def __init__(self, view: View) -> None:
         self._view = view
         self._open: dict[str, anyio.Event] = {name: anyio.Event() for name in view.requests}
+        self._runs = {name: request.run_id for name, request in view.requests.items()}
         self._claimed: set[str] = set()
         self._awaited: set[str] = set()
         self._resolutions: dict[str, events.RequestResolved] = {}
 
-    def open(self, request_id: str) -> None:
+    def open(self, request_id: str, run_id: str | None) -> None:
         """Take note of a request that is being committed."""
         self._open[request_id] = anyio.Event()
+        self._runs[request_id] = run_id
 
     def abandon(self, request_id: str) -> None:
         """Forget a request that could not be committed."""
         self._open.pop(request_id, None)
+        self._runs.pop(request_id, None)
         self._claimed.discard(request_id)
 
     def claim(self, request_id: str) -> bool:
@@ -52,15 +55,16 @@ class Permissions:
         """Tell whether another request waits for an answer."""
         return any(name != request_id and name not in self._claimed for name in self._open)
 
-    def claim_all(self) -> list[str]:
-        """Take the right to resolve every request that nobody resolves; for the end of the run."""
-        names = [name for name in self._open if name not in self._claimed]
+    def claim_all(self, run_id: str) -> list[str]:
+        """Take the right to resolve every request of a run that nobody resolves; for its end."""
+        names = [name for name in self._open if name not in self._claimed and self._runs.get(name) == run_id]
         self._claimed.update(names)
         return names
 
     def resolved(self, event: events.RequestResolved) -> None:
         """Hand a durable resolution to whoever waits for it."""
         waiting = self._open.pop(event.request_id, None)
+        self._runs.pop(event.request_id, None)
         self._claimed.discard(event.request_id)
         if waiting is not None:
             self._resolutions[event.request_id] = event
@@ -76,6 +80,10 @@ class Permissions:
             finally:
                 self._awaited.discard(request_id)
         return self._resolutions.pop(request_id)
+
+    def take(self, request_id: str) -> events.RequestResolved | None:
+        """Give an answer that came since the session was loaded, and that nobody waited for yet."""
+        return self._resolutions.pop(request_id, None)
 
     def run_over(self) -> None:
         """Forget the answers nobody waits for: their calls were cancelled, or answered from the store.

@@ -238,7 +238,9 @@ class Registry:
         """Make a session that works for another one; see `delegation.Children`."""
         session_id = f"{parent[:100]}.{token_hex(4)}"
         async with self.claimed(session_id):
-            return await self._create(session_id, started, env, servers, ())
+            child = await self._create(session_id, started, env, servers, ())
+            child.task_due = True
+            return child
 
     def depth(self, session_id: str) -> int:
         """Give how many sessions stand above one; those that delegate are in memory."""

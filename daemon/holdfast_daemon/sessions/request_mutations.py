@@ -82,7 +82,7 @@ class RequestMutations:
                 request = msgspec.structs.replace(request, expires_at=self._expires_at())
             else:
                 answer = "deny" if unattended == "deny" else UNATTENDED_FAIL
-        self._permissions.open(request.request_id)
+        self._permissions.open(request.request_id, request.run_id)
         try:
             await self._journal.commit(self._log, *self._opening(request, answer))
         except RpcError:
@@ -236,11 +236,13 @@ class RequestMutations:
         if request.kind != "permission" or scope in (None, "once") or "tool" not in request.detail:
             return None
         assert self._view.settings is not None
+        allow = outcome == "allow"
+        match = request.detail.get("match")
         return self._rules.make(
-            allow=outcome == "allow",
+            allow=allow,
             tool=request.detail["tool"],
             hosted=bool(request.detail.get("hosted")),
-            match=request.detail.get("match"),
+            match=match if allow else request.detail.get("refusal", match),
             session=self._log.session_id if scope == "session" else None,
             cwd=self._view.settings.cwd,
             by=by,
@@ -270,6 +272,8 @@ def _decode_answer(request: events.RequestOpened, params: RequestRespondParams) 
             path="$.outcome",
             supported=["allow", "deny", *sorted(option_ids - {"deny"})],
         )
+    if outcome == "allow" and scope != "always" and "allow_once" not in option_ids:
+        raise InvalidParams("This is allowed for good or not at all.", path="$.scope", supported=["always"])
     if outcome == "allow" and scope == "always" and "allow_always" not in option_ids:
         raise InvalidParams(
             "This cannot be allowed for good: no sandbox confines it.",

@@ -72,17 +72,26 @@ class RunSetup:
         if self._slot.declined:
             return False
         request_id = f"{self._log.run_id}-trust"
-        if not (resumed and await self._consent.asked_before(request_id)):
-            await self._consent.open(self._question(project, request_id))
+        if resumed and await self._consent.asked_before(request_id):
+            asked, allowed = await self._answer(request_id)
+            if not allowed or asked == (project.path, list(project.has)):
+                return allowed and await self._trust(project.path)
+            request_id += "-again"  # What was asked about is not what is there now.
+        await self._consent.open(self._question(project, request_id))
+        _, allowed = await self._answer(request_id)
+        return allowed and await self._trust(project.path)
+
+    async def _answer(self, request_id: str) -> tuple[tuple[str, list[str]], bool]:
+        """Wait for what people say; give what they were asked about, and whether it is trusted."""
         try:
-            _request, answer = await self._consent.answer(request_id)
+            request, answer = await self._consent.answer(request_id)
         except Unattended:
             self._slot.declined = True
-            return False
+            return ("", []), False
         if answer.outcome != "allow":
             self._slot.declined = True
-            return False
-        return await self._trust(project.path)
+        asked = (str(request.detail["directory"]), list(request.detail["has"]))
+        return asked, answer.outcome == "allow"
 
     async def _trust(self, path: str) -> bool:
         from holdfast_daemon.extensions.trust import NotTrustable  # noqa: PLC0415 - loaded by now

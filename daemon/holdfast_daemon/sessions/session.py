@@ -97,6 +97,7 @@ class Session:
     Attributes:
         finished: how its last run since it was loaded ended; None while one is active or waits.
         gone: unloaded or deleted; whoever still holds it must look it up again.
+        task_due: made to work for another one, which has not told it yet what to do.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Session:
         self.created_at = row.created_at
         self.updated_at = row.updated_at
         self.gone = False
+        self.task_due = False
         self._journal = journal
         self._hub = hub
         self._inbox = Inbox()
@@ -181,8 +183,7 @@ class Session:
     def idle(self) -> bool:
         """Whether it could be unloaded: nothing runs, waits, is being written, is listened to or hosted."""
         busy = self._slot.busy or self._working or len(self._inbox) or self.log.unsettled
-        busy = busy or (self.parent_id is not None and not self.view.runs)  # Its task is on its way.
-        used = self.channel.subscriptions or self.hosted.tools
+        used = self.channel.subscriptions or self.hosted.tools or self.task_due or self.extensions.opening
         return not busy and not used and self.log.halted is None
 
     def somebody_here(self, kind: RequestKind) -> bool:
@@ -203,6 +204,7 @@ class Session:
 
     def stop_child(self, by: str) -> None:
         """Cancel its run and whatever waits; for the session it works for."""
+        self.task_due = False
         self.cancel(by=by, run_id=None, tool_call_id=None, clear_queue=True)
 
     def child_spent(self, usage: events.Usage, cost: events.Cost | None) -> None:
@@ -270,6 +272,7 @@ class Session:
         """
         if self.gone:
             raise SessionGone
+        self.task_due = False
         self._inbox.submit(command)
         return await command.answer()
 

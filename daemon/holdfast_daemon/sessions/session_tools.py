@@ -12,6 +12,7 @@ from holdfast_daemon.extensions.extension_tool import info_of, spec_of
 from holdfast_daemon.models.base import ToolSpec
 from holdfast_daemon.sessions.extension_slot import ExtensionSlot, tools_of
 from holdfast_daemon.tools.client_hosted import HostedTools
+from holdfast_protocol.events import Json
 from holdfast_protocol.methods.catalogue import ToolInfo
 
 
@@ -41,6 +42,13 @@ class SessionTools:
         """Give what changes when the description of an extension's tool does; None of any other tool."""
         extension = self._slot.tools.get(tool)
         return None if extension is None or self.is_hosted(tool) else extension.digest
+
+    def told_of(self, tool: str, match: str | None) -> dict[str, Json]:
+        """Give what else a question about an extension's tool says: whose it is, what a refusal covers."""
+        extension = self._slot.tools.get(tool)
+        if extension is None or self.is_hosted(tool):
+            return {}
+        return {"origin": extension.origin, "refusal": match}
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """Give the tools as models are told of them, in a stable order."""

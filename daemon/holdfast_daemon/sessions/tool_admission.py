@@ -109,7 +109,8 @@ class ToolAdmission:
     def _seen(self, call: Call, prepared: PreparedCall) -> GateCall:
         hosted = self._is_hosted(call)
         match = _match(prepared, whole=hosted or self._tools.digest(call.tool) is not None)
-        return GateCall(call.tool, prepared.kind, self._pinned(call, match), hosted=hosted)
+        pinned = self._pinned(call, match)
+        return GateCall(call.tool, prepared.kind, pinned, hosted=hosted, plain=match)
 
     def _pinned(self, call: Call, match: str | None) -> str | None:
         """Bind what a rule names to what people were told of an extension's tool: it may change its mind."""
@@ -137,6 +138,7 @@ class ToolAdmission:
                 "input": prepared.raw_input,
                 "locations": prepared.locations,
                 "match": seen.match,
+                **self._tools.told_of(call.tool, seen.plain),
                 "binding": self._binding(call, prepared.raw_input),
                 "roots": workspace.roots,
             },

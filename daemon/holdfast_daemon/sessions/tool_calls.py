@@ -45,9 +45,10 @@ class _OpenCall:
         asked: the question it waits on, if it does.
         writing: held while output is put into the log: pieces of one call follow each other.
         over: its outcome is queued; what it still says is for nobody.
+        withheld: a hook refused its result: what it said before is not repeated to the model.
     """
 
-    __slots__ = ("asked", "call", "length", "over", "parts", "scope", "writing")
+    __slots__ = ("asked", "call", "length", "over", "parts", "scope", "withheld", "writing")
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -57,6 +58,7 @@ class _OpenCall:
         self.asked: Asked | None = None
         self.writing = anyio.Lock()
         self.over = False
+        self.withheld = False
 
 
 class ToolCalls:
@@ -184,7 +186,7 @@ class ToolCalls:
                 started = time.monotonic()
                 result = await self._session_executor.run(allowed, self._context(call))
                 if isinstance(result, ToolResult):  # Until the hooks have seen it, it is nobody's.
-                    result = await self._hooks.after(call.call, allowed, result)
+                    result = await self._seen(call, allowed, result)
                 outcome = result
             else:
                 outcome = allowed
@@ -195,6 +197,17 @@ class ToolCalls:
             await self._end(call, self._failed(call, outcome, duration_ms))
         else:
             await self._end(call, *self._completed(call, outcome, duration_ms or 0))
+
+    async def _seen(
+        self, call: _OpenCall, prepared: PreparedCall, result: ToolResult
+    ) -> ToolResult | ErrorInfo:
+        """Let the post-hooks see a result; of what they refuse or change the model finds nothing else."""
+        seen = await self._hooks.after(call.call, prepared, result)
+        if seen is not result:
+            await self._session_executor.forget(call.call.tool_call_id)
+        if isinstance(seen, ErrorInfo):
+            call.withheld = True
+        return seen
 
     async def _start(self, call: _OpenCall, prepared: PreparedCall) -> None:
         """Put the start on disk: after a crash it is known that the tool may have run."""
@@ -254,7 +267,7 @@ class ToolCalls:
             tool_call_id=call.call.tool_call_id,
             error=error,
             duration_ms=duration_ms,
-            partial=_tail(call.parts),
+            partial=None if call.withheld else _tail(call.parts),
         )
 
     def _completed(self, call: _OpenCall, result: ToolResult, duration_ms: int) -> tuple[events.Event, ...]:

@@ -9,7 +9,7 @@ Delivery = Literal["queue", "steer", "interrupt", "reject"]
 """What to do with a prompt while a run is active: put it behind, show it to the model before its next step,
 cancel the run and start with it, or refuse it."""
 
-PromptStatus = Literal["started", "queued", "steered", "delivered"]
+PromptStatus = Literal["started", "queued", "steered", "delivered", "refused"]
 
 
 class PromptReceived(EventBase, frozen=True, kw_only=True, tag="prompt_received"):

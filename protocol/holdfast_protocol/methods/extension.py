@@ -214,7 +214,6 @@ METHODS: tuple[Method, ...] = (
         params=CommandListParams,
         result=CommandListResult,
         errors=("not_found", "storage_unavailable"),
-        role="observer",
         summary="List a session's slash commands.",
     ),
     Method(
@@ -223,7 +222,6 @@ METHODS: tuple[Method, ...] = (
         params=PluginListParams,
         result=PluginListResult,
         errors=("not_found", "storage_unavailable"),
-        role="observer",
         summary="List plugins and what is wrong with them.",
     ),
     Method(

@@ -28,7 +28,7 @@ def answer(name: str, given: dict[str, Any], *, as_json: bool, shows: bool = Fal
     if shows:
         for line in proposal.lines(item["request"]):
             print(f"    {line}", file=sys.stderr, flush=True)
-    told = requests.respond(wire, item, given)
+    told = requests.respond(wire, item, _for_good(item["request"], given))
     if as_json:
         print(json.dumps(told), flush=True)
     title = one_line(told["title"], _TITLE_COLUMNS_MAX)
@@ -37,3 +37,11 @@ def answer(name: str, given: dict[str, Any], *, as_json: bool, shows: bool = Fal
             print(f"{told['outcome']}: {title}")
         return OK
     raise CommandFailed(f"{title}: already answered by {told['by']}: {told['outcome']}", FAILED, "answered")
+
+
+def _for_good(request: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Give the answer with the scope the request takes: one that cannot be allowed once is meant for good."""
+    offered = {option["kind"] for option in request["options"]}
+    if given.get("scope") != "once" or "allow_always" not in offered or "allow_once" in offered:
+        return given
+    return {**given, "scope": "always"}

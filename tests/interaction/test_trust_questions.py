@@ -16,6 +16,8 @@ from interaction_world import Killable, resident, within
 from person import script
 from recorder import NAME
 
+from fakes.raw_client import Refused
+
 CANARY = "Always sing like a canary."
 
 SKILL = """
@@ -107,7 +109,7 @@ async def test_it_is_asked_once_and_anybody_who_may_answers_it(home, witness):
         await ann.prompt(session, "say hello")
         await trust_question(ann)
         [waiting] = (await bob.call("request/list"))["requests"]
-        answer = {"requestId": waiting["request"]["requestId"], "outcome": "allow"}
+        answer = {"requestId": waiting["request"]["requestId"], "outcome": "allow_always"}
         assert (await bob.call("request/respond", sessionId=waiting["sessionId"], **answer))["accepted"]
         resolved = await ann.event("request_resolved")
         assert (resolved["by"], resolved["outcome"]) == ("bob", "allow")
@@ -199,7 +201,7 @@ async def test_a_daemon_killed_while_it_asks_goes_on_when_it_is_answered_after_t
         bob = await daemon.person("bob")
         await bob.follow(session)
         assert await bob.open_requests(session) == [asked["requestId"]]
-        await bob.answer_request(asked, "allow")
+        await bob.answer_request(asked, "allow_always")
         assert (await bob.event("tool_call_completed"))["result"][0]["text"] == "tweet"
         ended = await bob.end()
         assert (ended["type"], ended["runId"]) == ("run_completed", asked["runId"])
@@ -236,7 +238,7 @@ async def test_trust_that_is_taken_back_holds_no_more_at_the_next_run(home, mark
         ann = await daemon.person("ann")
         session = await ann.begin(home.work, model=NAME, mode="auto")
         await ann.prompt(session, "say hello")
-        await ann.answer_request(await trust_question(ann), "allow")
+        await ann.answer_request(await trust_question(ann), "allow_always")
         await ann.end()
         assert "sing" in [tool["name"] for tool in (await ann.call("tool/list", sessionId=session))["tools"]]
         assert (await ann.call("trust/remove", path=str(home.work)))["removed"]
@@ -259,13 +261,34 @@ async def test_trust_that_is_taken_back_holds_no_more_at_the_next_run(home, mark
         assert not mark.exists(), "nothing of it ran again"
 
 
+@pytest.mark.usefixtures("mark")
+async def test_a_directory_is_trusted_for_good_or_not_at_all(home):
+    async with resident(home) as daemon:
+        ann = await daemon.person("ann")
+        session = await ann.begin(home.work)
+        await ann.prompt(session, "say hello")
+        asked = await trust_question(ann)
+        for answer in (
+            {"outcome": "allow"},
+            {"outcome": "allow", "scope": "session"},
+            {"outcome": "allow_once"},
+        ):
+            with pytest.raises(Refused) as refused:
+                await ann.answer_request(asked, **answer)
+            assert refused.value.error["data"]["kind"] == "invalid_params"
+        assert (await ann.call("trust/list"))["directories"] == []
+        await ann.answer_request(asked, "allow", scope="always")
+        await ann.end()
+        assert len((await ann.call("trust/list"))["directories"]) == 1
+
+
 async def test_a_directory_others_may_write_to_is_not_trusted_whoever_says_so(home, mark, witness):
     home.work.chmod(0o777)
     async with resident(home) as daemon:
         ann = await daemon.person("ann")
         session = await ann.begin(home.work, model=NAME)
         await ann.prompt(session, "say hello")
-        await ann.answer_request(await trust_question(ann), "allow")
+        await ann.answer_request(await trust_question(ann), "allow_always")
         notice = await ann.event("notice")
         assert (notice["kind"], notice["level"]) == ("not_trusted", "warning")
         assert "can be written by anyone" in notice["message"]
@@ -282,7 +305,7 @@ async def test_instructions_that_change_are_in_the_log_and_in_the_next_request(h
         ann = await daemon.person("ann")
         session = await ann.begin(home.work, model=NAME)
         await ann.prompt(session, "say hello")
-        await ann.answer_request(await trust_question(ann), "allow")
+        await ann.answer_request(await trust_question(ann), "allow_always")
         await ann.end()
         await ann.prompt(session, "say hello")
         await ann.end()
@@ -304,7 +327,7 @@ async def test_instructions_that_are_gone_hold_no_more(home, witness):
         ann = await daemon.person("ann")
         session = await ann.begin(home.work, model=NAME)
         await ann.prompt(session, "say hello")
-        await ann.answer_request(await trust_question(ann), "allow")
+        await ann.answer_request(await trust_question(ann), "allow_always")
         await ann.end()
         place.unlink()
         await ann.prompt(session, "say hello")
@@ -325,7 +348,7 @@ async def test_an_instruction_file_that_is_a_link_or_a_fifo_is_told_and_not_read
         ann = await daemon.person("ann")
         session = await ann.begin(inner, model=NAME)
         await ann.prompt(session, "say hello")
-        await ann.answer_request(await trust_question(ann), "allow")
+        await ann.answer_request(await trust_question(ann), "allow_always")
         assert (await ann.end())["type"] == "run_completed"
         [updated] = ann.heard("session_updated")
         assert [file["problem"] for file in updated["instructions"]] == ["is a symlink", "is no file"]
@@ -343,7 +366,7 @@ async def test_a_run_of_a_script_may_be_asked_beside_it_and_is_not_disturbed(hom
         await ann.prompt(second, script(DONE))
         two = await trust_question(ann)
         await ann.answer_request(one, "deny")
-        await ann.answer_request(two, "allow")
+        await ann.answer_request(two, "allow_always")
         for _ in range(2):
             assert (await ann.end())["type"] == "run_completed"
         assert len(ann.heard("session_updated", session=first)) == 0
