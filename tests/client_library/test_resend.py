@@ -23,7 +23,9 @@ NEVER = {
 
 
 SAME_TWICE = {
-    "mcp/list",  # It starts what was not started, and else looks.
+    "command/list",  # These start what was not started, and else look.
+    "mcp/list",
+    "plugin/list",
     "plugin/reload",
     "rule/remove",
     "token/list",

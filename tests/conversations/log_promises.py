@@ -63,7 +63,8 @@ class _LogChecker:
 
     def _prompt_updated(self, event: Event) -> None:
         waits = self._prompts.get(event["promptId"]) in {"queued", "steered"}
-        rewritten = "runId" in event and "content" in event  # By a hook, as the run begins.
+        by_a_hook = "content" in event or event.get("status") == "refused"
+        rewritten = "runId" in event and by_a_hook  # As the run begins.
         self._expect(event, waits or rewritten, "is of no waiting prompt")
         self._prompts[event["promptId"]] = event.get("status", self._prompts.get(event["promptId"], "queued"))
 

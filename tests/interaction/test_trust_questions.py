@@ -343,6 +343,7 @@ async def test_an_instruction_file_that_is_a_link_or_a_fifo_is_told_and_not_read
     inner = home.work / "inner"
     inner.mkdir()
     (home.work / ".git").mkdir()
+    (home.work / ".git" / "HEAD").touch()
     os.mkfifo(inner / "AGENTS.md")
     async with resident(home) as daemon:
         ann = await daemon.person("ann")

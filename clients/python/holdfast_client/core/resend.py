@@ -17,7 +17,9 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 _SAME_TWICE: Final = frozenset(
     {
+        "command/list",
         "mcp/list",
+        "plugin/list",
         "plugin/reload",
         "rule/remove",
         "token/list",
