@@ -171,7 +171,7 @@ def test_a_form_is_filled_in_by_approve(home: Home) -> None:
     server = (
         f'[[mcp_servers]]\nname = "test"\ncommand = "{sys.executable}"\nargs = ["{mcp_server.__file__}"]\n'
     )
-    (config / "config.toml").write_text(server)
+    (config / "config.toml").write_text(f'[sandbox]\nmode = "off"\n\n{server}')
     (config / "config.toml").chmod(0o600)
     session = asked(
         home, "--mode", "auto", "script:\n  - call: {tool: mcp__test__ask, input: {}}\n  - text: Done."

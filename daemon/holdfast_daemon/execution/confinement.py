@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from holdfast_protocol import version
+
 
 class Confinement(msgspec.Struct, frozen=True, kw_only=True):
     """The places and rights of one process and all it starts.
@@ -28,4 +30,5 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
 
 def own_places() -> tuple[str, ...]:
     """Give what a process needs to see that runs this interpreter and these packages."""
-    return (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]))
+    daemon, protocol = Path(__file__).parents[2], Path(version.__file__).parents[1]
+    return (sys.prefix, sys.base_prefix, str(daemon), str(protocol))

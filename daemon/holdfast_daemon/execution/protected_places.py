@@ -116,7 +116,8 @@ def _places(roots: tuple[str, ...], home: str, more: Iterable[str]) -> Iterator[
 def _walk(root: str, place: str) -> tuple[list[str], str | None]:
     """Give the components from the root down that exist, and the first that does not.
 
-    A component that is no directory ends the way: it is protected itself, and with it what is below.
+    A component that is no directory ends the way: it is protected itself, and with it what is below. So does
+    an empty directory, which may be there for another call's sake alone.
     """
     existing: list[str] = []
     path = root
@@ -130,6 +131,14 @@ def _walk(root: str, place: str) -> tuple[list[str], str | None]:
             if not is_below(path, root) or not os.path.lexists(path):
                 return [], None
         existing.append(path)
-        if not Path(path).is_dir():
+        if not Path(path).is_dir() or _is_empty(path):
             break
     return existing, None
+
+
+def _is_empty(directory: str) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False

@@ -14,7 +14,6 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 import anyio
-import msgspec
 
 from holdfast_daemon.agents.base import Agent, BudgetExhausted, StepsExhausted, Unshown
 from holdfast_daemon.models.base import Message, Model, ModelError, ModelOptions, ToolSpec

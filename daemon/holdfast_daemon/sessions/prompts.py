@@ -76,7 +76,9 @@ def admit(view: View, prompt: Prompt, *, running: bool, queued_max: int) -> Admi
     # The head has moved since the last admission, so the name is new.
     prompt_id = prompt.prompt_id or f"{OWN_PREFIX}{view.head + 1}"
     # One that interrupts does not wait behind a queue that is held: nothing runs that it could wait for.
-    waits = running or (bool(view.queue) and prompt.delivery != "interrupt")
+    others = any(waiting.delivery == "interrupt" for waiting in view.queue.values())
+    goes_before = prompt.delivery == "interrupt" and (view.held or not others)
+    waits = running or (bool(view.queue) and not goes_before)
     steers = running and prompt.delivery == "steer"
     if waits and prompt.delivery == "reject":
         raise Busy("The session has a run or waiting prompts.", resource="session")
