@@ -98,3 +98,43 @@ async def test_a_cancel_ends_the_run_and_the_process_and_the_session_goes_on(tmp
         assert living([pid]) == []
         assert (await client.run("go"))["status"] == "completed"
         check_complete(await core.log())
+
+
+SHOWS = """
+        for _ in range(6):
+            async for event in one_step(session, ""):
+                yield event
+"""
+
+KEEPS = """
+        for _ in range(6):
+            async for event in one_step(session, ""):
+                pass
+        for event in step("end"):
+            yield event
+"""
+
+
+@pytest.mark.parametrize("body", [SHOWS, KEEPS], ids=["shown", "kept"])
+@pytest.mark.parametrize(("limit", "most"), [("steps", 2), ("tokens", 30)])
+async def test_a_budget_holds_for_an_agent_that_calls_no_tools(tmp_path, body, limit, most):
+    model = ScriptedModel()
+    async with core_running(catalogue=model.catalogue(), agents=[agent_of(tmp_path, body)]) as core:
+        client = core.client()
+        await client.create(agent="sample:one", cwd=str(tmp_path), unattended="wait")
+        follower = await client.follow()
+        started = await client.prompt("go", budget={limit: most})
+        for times, answer in enumerate(("continue", "stop"), 1):
+            await client.outlet.until(lambda times=times: len(opened(follower)) == times)
+            assert len(model.asked) == 2 * times
+            request = opened(follower)[-1]["requestId"]
+            await client.call("request/respond", sessionId="s", requestId=request, outcome=answer)
+        await client.wait(started["runId"])
+        log = await core.log()
+    check_complete(log)
+    assert [request["detail"]["used"] for request in opened(follower)] == [most, 2 * most]
+    assert (log[-1].stop_reason, log[-1].usage.input) == ("budget", 40)
+
+
+def opened(follower: Any) -> list[Any]:
+    return [event for event in follower.events if event["type"] == "request_opened"]

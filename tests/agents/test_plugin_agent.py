@@ -16,7 +16,7 @@ from scripted import ScriptedModel, block, call, done, say
 
 from holdfast_daemon.agents import plugin_agent
 from holdfast_daemon.agents.agent_wire import Close, Next, Open
-from holdfast_daemon.agents.base import StepsExhausted
+from holdfast_daemon.agents.base import BudgetExhausted, StepsExhausted, Unshown
 from holdfast_daemon.agents.plugin_agent import PluginAgent
 from holdfast_daemon.config import SandboxSettings
 from holdfast_daemon.execution.bubblewrap_sandbox import detect_sandbox
@@ -67,6 +67,8 @@ class Session:
         self.cwd = "/srv/x"
         self.conversation: list[Any] = [UserMessage(content=(TextBlock(text="hello"),))]
         self.rounds = 0
+        self.unshown: list[Unshown] = []  # Each time the budget was looked at.
+        self.looks_max = 1_000_000
         self._calls = list(calls)
 
     def messages(self):
@@ -80,6 +82,11 @@ class Session:
         if isinstance(found, BaseException):
             raise found
         return found
+
+    async def keep_to_budget(self, unshown: Unshown) -> None:
+        self.unshown.append(unshown)
+        if len(self.unshown) > self.looks_max:
+            raise BudgetExhausted
 
 
 class Asked(ScriptedModel):
@@ -345,6 +352,80 @@ async def test_a_response_given_up_while_its_event_comes_is_closed(tmp_path):
     await run._next(Next(id=1, stream=1))
     assert model.closed == 1
     assert run._streams == {}
+
+
+# What it may use ---------------------------------------------------------------------------------------
+
+KEEPS = "async for event in one_step(session, ''): pass\n"
+SHOWS = "async for event in one_step(session, ''): yield event\n"
+USED = Usage(input=10, output=5)
+
+
+async def looks(tmp_path, body: str, *calls: int) -> list[Unshown]:
+    session = Session(Asked(), *calls)
+    await drive(agent_of(tmp_path, body + "for event in step('end'): yield event"), session)
+    return session.unshown
+
+
+async def test_before_each_response_but_the_first_the_budget_is_looked_at(tmp_path):
+    assert await looks(tmp_path, SHOWS * 3) == [Unshown(), Unshown()]
+
+
+async def test_what_is_not_shown_counts(tmp_path):
+    [one, two] = await looks(tmp_path, KEEPS * 3)
+    assert (one, two) == (Unshown(responses=1, usage=USED), Unshown(responses=2, usage=USED + USED))
+    [one, two] = await looks(tmp_path, KEEPS + SHOWS + KEEPS)
+    assert (one.responses, two.responses) == (1, 1)  # One step took what two responses used.
+    assert (one.usage, two.usage) == (USED, Usage())
+
+
+async def test_what_the_calling_of_tools_looked_at_is_not_looked_at_again(tmp_path):
+    calls = "await session.call_tools()\n"
+    assert await looks(tmp_path, SHOWS + calls + SHOWS + calls + SHOWS, 1, 0) == [Unshown()]
+
+
+async def test_responses_that_are_wanted_together_are_looked_at_when_they_begin(tmp_path):
+    body = """
+streams = [session.model.stream(session.messages(), (), "", session.options) for _ in range(3)]
+for stream in streams:
+    await anext(stream)
+for stream in streams:
+    async for event in stream:
+        pass
+"""
+    assert [unshown.responses for unshown in await looks(tmp_path, body)] == [1, 2]
+
+
+async def test_a_response_given_up_before_its_end_is_not_free(tmp_path):
+    body = (
+        """
+stream = session.model.stream(session.messages(), session.tools, "x" * 400, session.options)
+await anext(stream), await anext(stream)
+await stream.aclose()
+"""
+        + KEEPS
+    )
+    session = Session(Asked(say("y" * 40)))
+    events = await drive(agent_of(tmp_path, body + "for event in step('end'): yield event"), session)
+    [unshown] = session.unshown
+    assert (unshown.responses, unshown.unpriced) == (1, True)
+    assert unshown.usage.input > 100
+    assert (unshown.usage.output, unshown.usage.estimated) == (10, True)
+    assert events[-1].usage == unshown.usage + USED
+
+
+@pytest.mark.parametrize("within", [False, True])
+async def test_a_budget_that_ends_the_run_leaves_what_was_used(tmp_path, within):
+    session = Session(Asked())
+    session.looks_max = 1
+    begin = "yield BlockStarted(index=0, kind='text')\n" if within else ""
+    run = agent_of(tmp_path, begin + KEEPS * 9 + "yield").run(session)
+    with anyio.fail_after(30):
+        events, error = await until_it_raises(run)
+    assert isinstance(error, BudgetExhausted)
+    assert len(session.model.asked) == 2
+    told = error.usage if within else events[-1].usage
+    assert told == USED + USED
 
 
 # Ends --------------------------------------------------------------------------------------------------

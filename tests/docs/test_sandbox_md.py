@@ -17,6 +17,7 @@ def _section(title: str) -> str:
 
 def test_the_protected_places_of_a_directory_are_listed(tmp_path):
     (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "HEAD").touch()
     missing = protection((str(tmp_path),), "/nobody").missing
     (listed,) = [
         line for line in _section("What is protected").splitlines() if line.startswith("`.git/hooks`")

@@ -133,6 +133,9 @@ class Session:
     def messages(self):
         return self.conversation
 
+    async def keep_to_budget(self, _unshown):
+        pass
+
     async def call_tools(self):
         if len(self.conversation) > 1:
             return 0

@@ -15,7 +15,7 @@ from holdfast_daemon.extensions.manifest import HttpServer, StdioServer
 from holdfast_daemon.extensions.mcp_server import McpDeclaration, McpLimits
 from holdfast_daemon.extensions.mcp_servers import McpServers
 from holdfast_daemon.extensions.mcp_tools import tool_name
-from holdfast_daemon.extensions.mcp_values import ElicitationAnswer, McpFailure
+from holdfast_daemon.extensions.mcp_values import ElicitationAnswer, McpFailure, secrets_of
 from holdfast_daemon.extensions.plain_schema import BadSchema, plain_schema
 from holdfast_daemon.tools.base import ToolContext, ToolFailure
 
@@ -231,6 +231,80 @@ async def test_a_server_that_cannot_start_is_tried_again_and_then_stays_off(entr
         assert caught.value.kind == "mcp_unavailable"
         made.servers.restart("sample")
         await made.until(lambda: made.info().starts > 3)
+
+
+SECRET = "hunter2-secret-value"
+LONG = "".join(chr(ord("a") + at % 26) for at in range(8000))
+
+
+TELLING = {
+    "at once": ("printf %s\\n $TOKEN >&2; exit 3", SECRET, "it said: ***"),
+    "in two pieces": (
+        "printf hunter2-secret >&2; sleep 0.2; printf %s -value-and-more >&2; exit 3",
+        SECRET,
+        "it said: ***-and-more",
+    ),
+    "longer than what is kept": ("printf %s $TOKEN >&2; printf ' bye' >&2; exit 3", LONG, "it said: *** bye"),
+    "many times": ("for i in 1 2 3 4 5; do printf %s, $TOKEN >&2; done; exit 3", LONG, "it said: ***,***,"),
+}
+
+
+@pytest.mark.parametrize(("script", "secret", "said"), TELLING.values(), ids=TELLING)
+async def test_what_a_server_was_given_to_keep_is_not_told_when_it_fails(caplog, script, secret, said):
+    caplog.set_level("DEBUG")
+    entry = stdio(command="/bin/sh", args=("-c", script), env={"TOKEN": secret, "FLAG": "it"})
+    async with world(entry, limits=McpLimits(backoff_s=0.01, failures_max=1)) as made:
+        await made.until_status("failed")
+        assert said in made.info().error
+        with pytest.raises(McpFailure) as caught:
+            await made.servers.get("sample").call("echo", {})
+    for told in (made.info().error, str(caught.value), caplog.text):
+        assert secret[:6] not in told
+        assert secret[-6:] not in told
+
+
+TELLS = """
+import json, os, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    method = message.get("method")
+    if method == "initialize":
+        result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+                  "serverInfo": {"name": "small", "version": "1"}}
+    elif method == "tools/list":
+        result = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in ("a", "b", "c")]}
+    elif method == "tools/call" and message["params"]["name"] == "a":
+        result = {"content": [{"type": "text", "text": "wrong: " + os.environ["TOKEN"]}], "isError": True}
+    elif method == "tools/call" and message["params"]["name"] == "b":
+        print("dying of", os.environ["TOKEN"], file=sys.stderr, flush=True)
+        os._exit(1)
+    elif "id" in message:
+        error = {"code": -32000, "message": "no: " + os.environ["TOKEN"]}
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": error}), flush=True)
+        continue
+    else:
+        continue
+    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+"""
+
+
+@pytest.mark.parametrize(("tool", "said"), [("a", "wrong: ***"), ("b", "dying of ***"), ("c", "no: ***")])
+async def test_nor_when_a_call_of_it_fails(tmp_path, tool, said):
+    source = tmp_path / "tells.py"
+    source.write_text(TELLS)
+    async with world(stdio(args=("-S", str(source)), env={"TOKEN": SECRET})) as made:
+        with pytest.raises(ToolFailure) as caught:
+            await made.call(tool)
+    assert said in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_of_what_is_struck_out_the_longest_counts_and_short_words_stay():
+    secrets = secrets_of(stdio(env={"A": "abcd", "B": "abcdefgh", "C": "abc", "D": ""}))
+    assert secrets.struck("abcdefgh abcd abc") == "*** *** abc"
+    headers = {"Authorization": "Bearer tok-123", "X-Short": "1"}
+    secrets = secrets_of(HttpServer(name="x", url="http://x", headers=headers))
+    assert secrets.struck("Bearer tok-123, tok-123, Bearer 1") == "***, ***, Bearer 1"
 
 
 async def test_a_server_that_says_nothing_is_given_up_after_its_time():

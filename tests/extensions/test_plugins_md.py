@@ -17,6 +17,7 @@ from holdfast_daemon.extensions import (
     loader,
     manifest,
     mcp_commands,
+    plugins,
     session_extensions,
     skill_worker,
     skills,
@@ -126,6 +127,9 @@ class Session:
     def messages(self):
         return ()
 
+    async def keep_to_budget(self, _unshown):
+        pass
+
     async def call_tools(self):
         return 1
 
@@ -182,6 +186,10 @@ LIMITS = {
     "tools of all extensions in one session": (session_extensions.TOOLS_MAX, "256"),
     "slash commands of one place": (slash_commands.COMMANDS_MAX, "256"),
     "importing all functions, or all classes, of a plugin": (skills.DESCRIBE_TIMEOUT_S, "15 s"),
+    "describing all plugins of one folder; those that are not done then have no functions and classes": (
+        plugins.PLACE_TIMEOUT_S,
+        "30 s",
+    ),
     "a result of a skill": (skill_worker.RESULT_CHARACTERS_MAX, "1,048,576 characters"),
     "what one call of a skill may print": (WorkerLimits().output_bytes_max, "16 MiB"),
     "a line of an agent's process": (agent_wire.LINE_BYTES_MAX, "8 MiB"),

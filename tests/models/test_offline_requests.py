@@ -19,12 +19,14 @@ from holdfast_daemon.models.base import (
     AssistantMessage,
     BlockDelta,
     BlockStarted,
+    ModelOptions,
     StepCompleted,
     TextPart,
     ToolCallPart,
     ToolResultsMessage,
     UserMessage,
 )
+from holdfast_daemon.models.offline import OfflineModel
 from holdfast_daemon.models.offline_info import INFO
 from holdfast_daemon.models.offline_requests import COUNT_MAX, FILES_MAX, NOT_AN_AI
 from holdfast_daemon.tools.builtin import builtin_tools
@@ -349,3 +351,10 @@ async def test_a_long_stream_lets_other_tasks_run_and_hears_a_cancellation() -> 
 def test_the_yaml_library_is_not_imported_with_the_model() -> None:
     program = "import sys, holdfast_daemon.models.catalogue; sys.exit('yaml' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+async def test_it_calls_no_tool_where_it_is_not_to(executor: Executor) -> None:
+    options = ModelOptions(tool_choice="none")
+    asked = OfflineModel().stream((prompt("read a.txt"),), executor.specs(), "", options)
+    events = [event async for event in asked]
+    assert {event.kind for event in events if isinstance(event, BlockStarted)} == {"text"}

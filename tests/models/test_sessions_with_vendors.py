@@ -2,16 +2,20 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import anyio
 import msgspec
 import pytest
 from core_world import Core, core_running
+from log_builder import check_complete
 from vendor_models import KEY, model_of
 
-from fakes.vendors.script import VENDORS, Call, Cut, Reply, Say, Think, Vendor
+from fakes.vendors.script import FOLDER, VENDORS, Call, Cut, Reply, Say, Think, Vendor, load
 from fakes.vendors.server import VendorServer
 from holdfast_daemon.models.catalogue import Catalogue, CatalogueEntry
+from holdfast_daemon.models.exchange import Limits
 from holdfast_daemon.models.retry import RetryPolicy
 from holdfast_protocol import events
 
@@ -29,10 +33,13 @@ WAIT_S = 10
 
 
 @asynccontextmanager
-async def core_with(vendor: Vendor, *replies: Reply) -> AsyncIterator[tuple[Core, VendorServer]]:
+async def core_with(
+    vendor: Vendor, *replies: Reply, tries_max: int = 2, window: int | None = None, **how: Any
+) -> AsyncIterator[tuple[Core, VendorServer]]:
     """Run a core whose default model is the vendor's."""
-    retries = RetryPolicy(tries_max=2, base_s=0.001)
-    async with model_of(vendor, *replies, retries=retries) as (model, server):
+    retries = RetryPolicy(tries_max=tries_max, base_s=0.001)
+    async with model_of(vendor, *replies, retries=retries, **how) as (model, server):
+        model._info = msgspec.structs.replace(model.info, context_tokens=window)
         entry = CatalogueEntry(info=model.info, make=lambda: model)
         async with core_running(catalogue=Catalogue(model.info.name, (entry,))) as core:
             with anyio.fail_after(WAIT_S):
@@ -84,6 +91,55 @@ async def test_a_stream_that_breaks_off_is_a_typed_event_and_the_session_goes_on
     assert (failed.error.kind, failed.error.retryable) == ("transport", True)
     assert isinstance(log[-1], events.RunCompleted)
     assert KEY not in msgspec.json.encode(log).decode()
+
+
+def _faults() -> list[Any]:
+    """Give each fault with one vendor, in turn; `test_faults` has them with all."""
+    cases = []
+    for number, path in enumerate(sorted(FOLDER.glob("*.yaml"))):
+        vendors = load(path).vendors
+        vendor = vendors[number % len(vendors)]
+        cases.append(pytest.param(path, vendor, id=f"{path.stem}-{vendor}"))
+    return cases
+
+
+@pytest.mark.parametrize(("path", "vendor"), _faults())
+async def test_every_fault_leaves_a_session_that_answers_the_next_prompt(path: Path, vendor: Vendor) -> None:
+    script = load(path)
+    expected = script.expect
+    faulty = [*script.replies, *[script.replies[-1]] * expected.requests][: expected.requests]
+    limits = Limits(**script.limits)
+    async with core_with(vendor, *faulty, DONE, tries_max=script.tries_max, limits=limits) as (core, server):
+        client = core.client()
+        await client.create()
+        first = await client.run("One.")
+        assert len(server.requests) >= expected.requests
+        assert (await client.run("Two."))["status"] == "completed"
+        log = await core.log()
+    check_complete(log)
+    failed = [event.error.kind for event in log if isinstance(event, events.RunFailed)]
+    assert failed == ([] if first["status"] == "completed" else [failed[0]])
+    assert expected.kind is None or failed == [expected.kind]
+    assert KEY[:8] not in msgspec.json.encode(log).decode()
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_a_conversation_with_calls_in_it_is_summed_up(vendor: Vendor) -> None:
+    full = Reply(answer=PLAN.answer, usage={"input": 900, "output": 10})
+    summary = Reply(answer=(Say(pieces=("The ", "summary.")),))
+    async with core_with(vendor, full, summary, DONE, window=1000) as (core, server):
+        client = core.client()
+        await client.create()
+        assert (await client.run("Plan it."))["status"] == "completed"
+        log = await core.log()
+    [compacted] = [event for event in log if isinstance(event, events.Compacted)]
+    assert compacted.summary == "The summary."
+    step, asked, last = [request.body for request in server.requests]
+    none = {"type": "none"} if vendor == "messages" else "none"
+    assert ("tool_choice" in step, asked["tool_choice"], "tool_choice" in last) == (False, none, False)
+    assert asked["tools"] == step["tools"] == last["tools"]
+    assert asked.get("system") == step.get("system")
+    assert asked.get("instructions") == step.get("instructions")
 
 
 @pytest.mark.parametrize("vendor", VENDORS)

@@ -325,3 +325,33 @@ async def test_a_conversation_of_several_megabytes_arrives_whole(vendor: Vendor)
     assert len(server.requests[0].raw_body) > 3_000_000
     body = server.requests[0].body
     assert len(body.get("messages") or body["input"]) in {101, 102}
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_a_model_that_is_to_call_no_tool_is_told_of_them_all_the_same(vendor: Vendor) -> None:
+    async with model_of(vendor, DONE) as (model, server):
+        await step(model)
+        await step(model, options=ModelOptions(tool_choice="none"))
+    free, bound = [request.body for request in server.requests]
+    assert bound.pop("tool_choice") == ({"type": "none"} if vendor == "messages" else "none")
+    assert bound == free
+
+
+async def test_a_server_that_does_not_understand_the_choice_is_not_sent_it() -> None:
+    async with model_of("chat", DONE, quirks={"tool_choice": False}) as (model, server):
+        await step(model, options=ModelOptions(tool_choice="none"))
+    assert "tool_choice" not in server.requests[0].body
+    assert server.requests[0].body["tools"]
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_a_conversation_with_calls_goes_on_where_there_are_no_tools_any_more(vendor: Vendor) -> None:
+    _, _, conversation = await two_steps(vendor)
+    async with model_of(vendor, DONE) as (model, server):
+        await step(model, *conversation, tools=())
+    body = server.requests[0].body
+    if vendor == "messages":
+        assert [tool["name"] for tool in body["tools"]] == ["read"]
+        assert body["tool_choice"] == {"type": "none"}
+    else:
+        assert "tools" not in body

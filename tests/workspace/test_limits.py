@@ -21,7 +21,14 @@ from holdfast_daemon.extensions import (
 )
 from holdfast_daemon.extensions.mcp_server import McpLimits
 from holdfast_daemon.methods.connection import limits_of
-from holdfast_daemon.sessions import delegation, extension_slot, request_mutations, run_setup
+from holdfast_daemon.sessions import (
+    delegation,
+    elicitations,
+    extension_slot,
+    request_mutations,
+    run_setup,
+    summing_up,
+)
 from holdfast_protocol import connection, framing, jsonrpc, view
 from holdfast_protocol.capabilities import Limits
 from holdfast_protocol.methods.subscribe import READ_EVENTS_MAX
@@ -58,6 +65,8 @@ EXTENDING: dict[str, float] = {
     "values_bytes_max": request_mutations.VALUES_BYTES_MAX,
     "settle_s": extension_slot.SETTLE_S,
     "problems_max": run_setup.PROBLEMS_MAX,
+    "summary_requests_max": summing_up.REQUESTS_MAX,
+    "elicitations_max": elicitations.OPEN_MAX,
     "plugins_max": loader.PLUGINS_MAX,
     "projects_max": plugins.PROJECTS_MAX,
     "tools_max": session_extensions.TOOLS_MAX,

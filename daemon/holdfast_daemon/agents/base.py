@@ -151,6 +151,13 @@ class Agent(ABC, Generic[C]):
         """
         ...
 
+    def system(self, _session: RunContext, /) -> str:
+        """Give the system prompt of its requests, where it is the same in all; empty where that is not known.
+
+        Asked of agents that run in the daemon.
+        """
+        return ""
+
     def may_use(self, tool: str) -> bool:
         """Tell whether it may use a tool."""
         patterns = self.tool_patterns

@@ -59,4 +59,8 @@ class ChatAgent(Agent[ChatContext]):
 
     def _step(self, session: RunContext) -> AsyncGenerator[StepEvent]:
         tools = tuple(tool for tool in session.tools if self.may_use(tool.name))
-        return one_step(session, system_prompt(session, self.context.system_prompt), tools=tools)
+        return one_step(session, self.system(session), tools=tools)
+
+    def system(self, session: RunContext, /) -> str:
+        """See `Agent.system`."""
+        return system_prompt(session, self.context.system_prompt)

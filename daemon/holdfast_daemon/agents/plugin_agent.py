@@ -5,7 +5,7 @@ asked and tools are run here, on its behalf, as for any agent. What a step used 
 what the process says. When the run ends, however it does, the process and all it started are gone.
 """
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
@@ -13,6 +13,7 @@ import anyio
 import msgspec
 
 from holdfast_daemon.agents.agent_process import IDLE_S, MESSAGE_CHARACTERS_MAX, AgentProcess, agent_failure
+from holdfast_daemon.agents.agent_responses import AgentResponse, Spent
 from holdfast_daemon.agents.agent_wire import (
     BadLine,
     Begin,
@@ -26,11 +27,12 @@ from holdfast_daemon.agents.agent_wire import (
     step_event,
     wire_event,
 )
-from holdfast_daemon.agents.base import Agent, RunContext, StepsExhausted
+from holdfast_daemon.agents.base import Agent, BudgetExhausted, RunContext, StepsExhausted
 from holdfast_daemon.agents.told import ToldConversation
 from holdfast_daemon.extensions.agent_classes import AgentClass
 from holdfast_daemon.extensions.child import ChildPlace
 from holdfast_daemon.models.base import (
+    BlockDelta,
     BlockEnded,
     BlockStarted,
     ModelError,
@@ -38,7 +40,7 @@ from holdfast_daemon.models.base import (
     StepCompleted,
     StepEvent,
 )
-from holdfast_protocol.events import Cost, ErrorInfo, StopReason, Usage
+from holdfast_protocol.events import ErrorInfo, StopReason, Usage
 
 STREAMS_MAX: Final = 8
 """Responses of models under way at once, in one run."""
@@ -96,8 +98,10 @@ class _Run:
         self._process = process
         self._told = ToldConversation(session, agent.may_use)
         self._spent = Spent()
-        self._streams: dict[int, AsyncGenerator[StepEvent]] = {}
-        self._asked = 0  # Responses of models the agent asked for.
+        self._streams: dict[int, AgentResponse] = {}
+        self._opened = 0  # Responses of models the agent wanted.
+        self._asked = 0  # Of these, for which a model was asked.
+        self._budget_kept = False  # And no model was asked since.
         self._steps = 0  # That ended.
         self._events = 0  # Of the step under way; 0: none is.
         self._given_up = False  # The response that is waited for is wanted no more.
@@ -133,8 +137,10 @@ class _Run:
         except ModelError as error:
             usage, cost = self._spent.take(error.usage, error.cost)
             raise ModelError(error.info, usage if usage != Usage() else None, cost) from error
-        except StepsExhausted:
-            if not self._events:
+        except (StepsExhausted, BudgetExhausted) as end:
+            if self._events:  # In the middle of a step there is no place for another.
+                end.usage, end.cost = self._spent.take()
+            else:
                 for event in self._spent.rest("end_turn"):
                     yield event
             raise
@@ -157,6 +163,7 @@ class _Run:
                     await self._close(line.stream)
                 case CallTools() as line:
                     count = await self._session.call_tools()
+                    self._budget_kept = count > 0
                     await self.reply(Reply(id=line.id, count=count))
                 case Ended() as line:
                     self._check_end(line)
@@ -210,20 +217,26 @@ class _Run:
     def _open(self, line: Open) -> None:
         if line.stream in self._streams or len(self._streams) >= STREAMS_MAX:
             raise self._nonsense(f"more than {STREAMS_MAX} responses at once, or one twice")
-        if self._asked >= self._session.steps_max:
+        if self._opened >= self._session.steps_max:
             raise StepsExhausted
-        self._asked += 1
+        self._opened += 1
         try:
             messages, tools = self._told.messages(line.messages), self._told.tools(line.tools)
         except BadLine as error:
             raise self._nonsense(str(error)) from error
-        self._streams[line.stream] = self._session.model.stream(messages, tools, line.system, line.options)
+        wanted = AgentResponse(self._session.model, messages, tools, line.system, line.options)
+        self._streams[line.stream] = wanted
 
     async def _next(self, line: Next) -> None:
         """Answer with the next event of a response, unless the agent wants it no more."""
         stream = self._streams.get(line.stream)
         if stream is None:
             raise self._nonsense("it wants more of a response that is over")
+        if not stream.begun:
+            await self._keep_to_budget()
+            stream.begin()
+            self._asked += 1
+            self._budget_kept = False
         reply: Reply | None = None
         self._given_up = False
         try:
@@ -238,17 +251,31 @@ class _Run:
         if reply is not None:
             await self._process.tell(reply)
 
-    async def _pulled(self, line: Next, stream: AsyncGenerator[StepEvent]) -> Reply:
+    async def _keep_to_budget(self) -> None:
+        """Before a model is asked: wait until the run may; nothing was used before the first time."""
+        if self._budget_kept or not (self._asked or self._session.resumed):
+            return
+        shown = self._steps + (1 if self._events else 0)
+        await self._session.keep_to_budget(self._spent.unshown(max(0, self._asked - shown)))
+
+    async def _pulled(self, line: Next, stream: AgentResponse) -> Reply:
         try:
-            event = await anext(stream, None)
+            event = await stream.next()
         except ModelError as error:
+            stream.over = True
             self._spent.add(error.usage, error.cost)
             return Reply(id=line.id, error=error.info)
         match event:
             case None:
+                stream.over = True
                 return Reply(id=line.id)
-            case StepCompleted() | RetryScheduled():
+            case StepCompleted():
+                stream.over = True
                 self._spent.add(event.usage, event.cost)
+            case RetryScheduled():
+                self._spent.add(event.usage, event.cost)
+            case BlockDelta():
+                stream.characters += len(event.text)
             case _:
                 pass
         return Reply(id=line.id, event=wire_event(event))
@@ -269,35 +296,8 @@ class _Run:
         stream = self._streams.pop(number, None)
         if stream is not None:
             await stream.aclose()
-
-
-class Spent:
-    """What models used since it was last taken."""
-
-    def __init__(self) -> None:
-        self._usage = Usage()
-        self._cost: Cost | None = None
-
-    def add(self, usage: Usage | None, cost: Cost | None) -> None:
-        """Add what a response used; a cost that is not known adds nothing."""
-        if usage is not None:
-            self._usage += usage
-        if cost is not None:
-            before = self._cost.amount if self._cost is not None else 0.0
-            self._cost = Cost(amount=before + cost.amount, currency=cost.currency)
-
-    def take(self, usage: Usage | None = None, cost: Cost | None = None) -> tuple[Usage, Cost | None]:
-        """Give all there is with this added, and begin anew."""
-        self.add(usage, cost)
-        taken = self._usage, self._cost
-        self._usage, self._cost = Usage(), None
-        return taken
-
-    def rest(self, stop_reason: StopReason) -> Generator[StepEvent]:
-        """Give what is left as a step that shows nothing, if there is any."""
-        usage, cost = self.take()
-        if usage != Usage() or cost is not None:
-            yield StepCompleted(stop_reason=stop_reason, usage=usage, cost=cost)
+            if stream.begun and not stream.over:
+                self._spent.guess(stream.estimate())
 
 
 def _bounded(error: ErrorInfo) -> ErrorInfo:

@@ -88,7 +88,7 @@ async def describe_agents(
 
 
 async def _described(entries: list[AgentEntry], folder: str, launcher: Launcher) -> list[_Described]:
-    confinement = Confinement(readable=own_places(), shown=(folder,))
+    confinement = Confinement(readable=own_places())
     place = ChildPlace(cwd=folder, env=DESCRIBE_ENV, confinement=confinement, launcher=launcher)
     agents = [{"target": entry.target, "context": entry.context or {}} for entry in entries]
     with anyio.fail_after(DESCRIBE_TIMEOUT_S):

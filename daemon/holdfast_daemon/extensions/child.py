@@ -38,6 +38,7 @@ class ChildPlace(msgspec.Struct, frozen=True, kw_only=True):
         confinement: what it may see and change.
         launcher: the daemon's, which must know of all children: it ends those it does not.
         grace_s: between SIGTERM and SIGKILL.
+        folders: of plugins; a child is shown the one that is among its words, and no other.
     """
 
     cwd: str
@@ -45,6 +46,12 @@ class ChildPlace(msgspec.Struct, frozen=True, kw_only=True):
     confinement: Confinement = Confinement()
     launcher: Launcher = msgspec.field(default_factory=Launcher)
     grace_s: float = 0.5
+    folders: tuple[str, ...] = ()
+
+    def showing(self, *folders: str) -> "ChildPlace":
+        """Give the place for a process of one plugin, which sees that plugin's folder and no other's."""
+        confinement = msgspec.structs.replace(self.confinement, shown=folders)
+        return msgspec.structs.replace(self, confinement=confinement, folders=())
 
 
 class Child:
@@ -69,6 +76,8 @@ class Child:
             OSError: it could not be started; nothing is left.
             ValueError: an argument has a NUL.
         """
+        if place.folders:
+            place = place.showing(*(folder for folder in place.folders if folder in argv))
         shims = await anyio.to_thread.run_sync(available_shims)
         async with AsyncExitStack() as stack:
             try:

@@ -19,7 +19,7 @@ from holdfast_daemon.execution.process import OutputTooLarge
 from holdfast_daemon.extensions.extension_tool import DeclaredTool
 from holdfast_daemon.extensions.loader import Scope
 from holdfast_daemon.extensions.manifest import CommandEntry
-from holdfast_daemon.extensions.program import program_path
+from holdfast_daemon.extensions.program import program_path, source_of
 from holdfast_daemon.tools.base import ToolContext, ToolFailure, ToolResult
 from holdfast_protocol.content import TextBlock
 from holdfast_protocol.events import Json
@@ -61,6 +61,7 @@ class CommandTool(DeclaredTool):
             kind="execute",
             timeout_s=entry.timeout,
             origin=f"plugin {plugin}",
+            source=source_of(scope, folder, entry.command, entry.allowed_args, entry.sandbox_path),
         )
         self._entry = entry
         self._folder = folder

@@ -17,7 +17,7 @@ class ExtensionTool(Tool, Protocol):
         input_schema: what a model is told; plain, without references.
         timeout_s: how long a call may run.
         origin: where it comes from, for people, as `plugin notes` or `MCP server files`.
-        digest: changes whenever what a model is told of the tool changes.
+        digest: changes whenever what a model is told of the tool changes, or what a call of it would run.
     """
 
     input_schema: dict[str, Json]
@@ -35,7 +35,8 @@ class DeclaredTool:
         input_schema: an object's.
         kind: the gate's and people's.
         timeout_s: how long a call may run.
-        origin: where it comes from.
+        origin: where it comes from, for people.
+        source: what a call of it would run, see `program.source_of`.
     """
 
     input_type: type[msgspec.Struct] = dict[str, Json]  # pyright: ignore[reportAssignmentType] - whoever runs it checks it; here it need only be an object
@@ -49,6 +50,7 @@ class DeclaredTool:
         kind: ToolKind,
         timeout_s: float,
         origin: str,
+        source: str,
     ) -> None:
         self.name = name
         self.description = description
@@ -56,7 +58,7 @@ class DeclaredTool:
         self.kind: ToolKind = kind
         self.timeout_s = timeout_s
         self.origin = origin
-        self.digest = digest_of(name, description, input_schema)
+        self.digest = digest_of(name, description, input_schema, source)
 
     def title(self, tool_input: Any) -> str:
         """See `Tool.title`."""
@@ -69,11 +71,11 @@ class DeclaredTool:
         return ()
 
 
-def digest_of(name: str, description: str, input_schema: dict[str, Json]) -> str:
+def digest_of(name: str, description: str, input_schema: dict[str, Json], source: str) -> str:
     """Give 32 hexadecimal digits that change with any of these."""
     import hashlib  # noqa: PLC0415 - only where there are extensions
 
-    told = msgspec.json.encode([name, description, input_schema], order="deterministic")
+    told = msgspec.json.encode([name, description, input_schema, source], order="deterministic")
     return hashlib.sha256(told).hexdigest()[:32]
 
 

@@ -209,7 +209,7 @@ async def _program_answer(
 ) -> Any:
     try:
         argv = (program_path(command[0], place.env, hook.folder), *command[1:])
-        child = await Child.start(argv, place)
+        child = await Child.start(argv, place.showing(hook.folder))
     except OSError as error:
         raise HookFailure(error.strerror or str(error)) from error
     try:

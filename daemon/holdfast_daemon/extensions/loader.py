@@ -10,13 +10,16 @@ import os
 import stat
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
+from holdfast_daemon.config import BaseUrls
 from holdfast_daemon.extensions.manifest import (
     MANIFEST_BYTES_MAX,
     MANIFEST_NAME,
     Manifest,
+    ModelEntry,
     Problem,
     PromptEntry,
 )
@@ -91,7 +94,7 @@ def load_plugin(folder: Path, scope: Scope) -> Plugin:
     try:
         manifest = read_manifest(read_text(folder / MANIFEST_NAME, MANIFEST_BYTES_MAX), file)
         prompts = tuple(_prompt(folder, entry, at) for at, entry in enumerate(manifest.prompts))
-        _check_scope(manifest, scope, file)
+        _check_models(manifest, scope, file)
     except BadManifest as error:
         return Plugin(name=folder.name, scope=scope, folder=str(folder), problems=error.problems)
     except Unreadable as error:
@@ -143,23 +146,43 @@ def _below(folder: Path, name: str) -> Path:
     return path
 
 
-def _check_scope(manifest: Manifest, scope: Scope, file: str) -> None:
-    """Refuse what a repository must not say, trusted or not: where keys go, and which."""
-    if scope == "user":
-        return
+_PROVIDERS: Final = BaseUrls.__struct_fields__
+_WITH_APIS_OF_THEIR_OWN: Final = ("anthropic", "openai")
+_LOOPBACK: Final = frozenset(("127.0.0.1", "::1", "localhost"))
+_NOT_IN_A_PROJECT: Final = (
+    "a project's plugin cannot say where a key goes; put the plugin into your configuration"
+)
+
+
+def _check_models(manifest: Manifest, scope: Scope, file: str) -> None:
+    """Refuse what must not be said of where keys go, and which; of a project anything, trusted or not."""
     problems = [
-        Problem(file=file, line=entry.line, field=f"models[{at}].{key}", message=_NOT_IN_A_PROJECT)
+        Problem(file=file, line=entry.line, field=f"models[{at}].{key}", message=message)
         for at, entry in enumerate(manifest.models)
-        for key in ("base_url", "api_key_env")
-        if getattr(entry, key) is not None
+        for key, message in (_of_a_project(entry) if scope == "project" else _elsewhere(manifest.name, entry))
     ]
     if problems:
         raise BadManifest(problems)
 
 
-_NOT_IN_A_PROJECT: Final = (
-    "a project's plugin cannot say where a key goes; put the plugin into your configuration"
-)
+def _of_a_project(entry: ModelEntry) -> list[tuple[str, str]]:
+    keys = ("base_url", "api_key_env")
+    return [(key, _NOT_IN_A_PROJECT) for key in keys if getattr(entry, key) is not None]
+
+
+def _elsewhere(plugin: str, entry: ModelEntry) -> list[tuple[str, str]]:
+    """Judge an address: no key but the one named for it goes there, and it passes for no provider's."""
+    url = entry.base_url
+    if url is None:
+        return []
+    if entry.provider in _WITH_APIS_OF_THEIR_OWN:
+        setting = f"base_urls.{entry.provider}"
+        return [("base_url", f"is your setting `{setting}` to say; `openai_compat` is for other servers")]
+    if plugin in _PROVIDERS:
+        return [("base_url", f"the plugin needs another name: its model would pass for one of `{plugin}`")]
+    if entry.api_key_env is None and urlsplit(url).hostname not in _LOOPBACK:
+        return [("base_url", "say with `api_key_env` which key is sent there; it gets no other")]
+    return []
 
 
 def _file(folder: Path) -> str:

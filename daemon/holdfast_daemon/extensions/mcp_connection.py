@@ -1,7 +1,7 @@
 """One live connection to an MCP server, over the official SDK, which takes a second: import it on first use.
 
-Whatever the SDK or the server raises leaves here as `McpFailure`. The context must be entered and left by one
-task; calls may come from any.
+Whatever the SDK or the server raises leaves here as `McpFailure`, without what the server was given to keep.
+The context must be entered and left by one task; calls may come from any.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -32,6 +32,8 @@ from holdfast_daemon.extensions.mcp_values import (
     RemotePrompt,
     RemoteResource,
     RemoteTool,
+    Secrets,
+    secrets_of,
 )
 from holdfast_protocol.content import ContentBlock
 from holdfast_protocol.events import Json
@@ -208,14 +210,20 @@ class Callbacks:
 
 @asynccontextmanager
 async def stdio_connection(
-    argv: tuple[str, ...], place: ChildPlace, callbacks: Callbacks
+    argv: tuple[str, ...], place: ChildPlace, callbacks: Callbacks, secrets: Secrets
 ) -> AsyncGenerator[Connection]:
     """Start a server and connect to it.
+
+    Args:
+        argv: the program, absolute, and its arguments.
+        place: where it runs.
+        callbacks: what it may ask of us.
+        secrets: what it was given to keep.
 
     Raises:
         McpFailure: it cannot be started, or does not answer as an MCP server.
     """
-    last_words = LastWords()
+    last_words = LastWords(secrets)
     async with _connection(stdio_transport(argv, place, last_words), callbacks, last_words) as connection:
         yield connection
 
@@ -227,7 +235,7 @@ async def http_connection(entry: HttpServer, callbacks: Callbacks) -> AsyncGener
     Raises:
         McpFailure: it cannot be reached, or does not answer as an MCP server.
     """
-    last_words = LastWords()
+    last_words = LastWords(secrets_of(entry))
     async with http_client(entry.headers) as http:
         transport = streamable_http_client(entry.url, http_client=http, max_sse_event_size=EVENT_BYTES_MAX)
         async with _connection(transport, callbacks, last_words) as connection:
@@ -316,16 +324,17 @@ def _failure(error: BaseException, last_words: LastWords) -> McpFailure:
     cause = _first(error)
     if isinstance(cause, McpFailure):
         return cause
+    struck = last_words.secrets.struck
     if last_words.reason is not None or _is_lost(cause):
-        said = last_words.stderr.strip()
         last_words.lose(str(cause) or type(cause).__name__)
-        reason = last_words.reason or ""
+        said = last_words.stderr.strip()
+        reason = struck(last_words.reason or "")
         return McpFailure(f"{reason}; it said: {said[-1024:]}" if said else reason, lost=True)
     if isinstance(cause, MCPError):
-        return McpFailure(cause.message[:8192])
+        return McpFailure(struck(cause.message)[:8192])
     if isinstance(cause, OSError):
-        return McpFailure(cause.strerror or str(cause))
-    return McpFailure(f"{type(cause).__name__}: {cause}"[:8192])
+        return McpFailure(struck(cause.strerror or str(cause)))
+    return McpFailure(struck(f"{type(cause).__name__}: {cause}")[:8192])
 
 
 def _is_lost(error: BaseException) -> bool:

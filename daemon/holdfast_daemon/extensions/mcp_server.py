@@ -18,9 +18,10 @@ import anyio.to_thread
 import msgspec
 
 from holdfast_daemon.extensions.child import ChildPlace
+from holdfast_daemon.extensions.loader import Scope
 from holdfast_daemon.extensions.manifest import HttpServer, ServerEntry, StdioServer
-from holdfast_daemon.extensions.mcp_values import CallOutcome, Elicit, McpFailure, Offer
-from holdfast_daemon.extensions.program import program_path
+from holdfast_daemon.extensions.mcp_values import CallOutcome, Elicit, McpFailure, Offer, secrets_of
+from holdfast_daemon.extensions.program import program_path, source_of
 from holdfast_protocol.content import ContentBlock
 from holdfast_protocol.events import Json
 
@@ -81,11 +82,13 @@ class McpDeclaration(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         folder: the plugin's, where a command that begins with `./` is looked for.
+        scope: whose the plugin is; None: it is no plugin's.
     """
 
     entry: ServerEntry
     origin: str
     folder: str | None = None
+    scope: Scope | None = None
 
 
 class McpServer:
@@ -111,6 +114,7 @@ class McpServer:
     ) -> None:
         self.name = declaration.entry.name
         self.offer = Offer()  # Kept while it is being restarted: who calls then waits for it.
+        self.secrets = secrets_of(declaration.entry)
         self.settled = anyio.Event()  # Set once it runs or has failed for the first time.
         self._declaration = declaration
         self._place = place
@@ -130,6 +134,15 @@ class McpServer:
     def call_timeout_s(self) -> float:
         """How long a call may take."""
         return self._limits.call_timeout_s
+
+    @property
+    def source(self) -> str:
+        """What its tools run, see `source_of`."""
+        declaration, entry = self._declaration, self._declaration.entry
+        scope = declaration.scope or declaration.origin
+        if isinstance(entry, StdioServer):
+            return source_of(scope, declaration.folder, "stdio", entry.command, entry.args)
+        return source_of(scope, declaration.folder, "http", entry.url)
 
     def info(self) -> McpServerInfo:
         """Give what people see of it."""
@@ -215,8 +228,10 @@ class McpServer:
         match entry:
             case StdioServer():
                 argv = (self._program(entry.command), *entry.args)
-                env = {**self._place.env, **entry.env}
-                opened = sdk.stdio_connection(argv, msgspec.structs.replace(self._place, env=env), callbacks)
+                folder = self._declaration.folder
+                place = self._place.showing(*([folder] if folder is not None else []))
+                place = msgspec.structs.replace(place, env={**place.env, **entry.env})
+                opened = sdk.stdio_connection(argv, place, callbacks, self.secrets)
             case HttpServer():
                 opened = sdk.http_connection(entry, callbacks)
         async with opened as connection:

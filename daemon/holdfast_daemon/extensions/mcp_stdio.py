@@ -5,6 +5,7 @@ daemon's, it ends with all it started, and no message is longer than a limit. Li
 skipped: many servers greet on stdout.
 """
 
+import codecs
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.shared.message import SessionMessage
 
 from holdfast_daemon.extensions.child import Child, ChildPlace, LineReader, TooLong
+from holdfast_daemon.extensions.mcp_values import Secrets
 
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 _STDERR_KEPT: Final = 4096
@@ -30,12 +32,22 @@ _log = logging.getLogger(__name__)
 
 
 class LastWords:
-    """The end of what a server wrote to stderr, and why its connection ended."""
+    """The end of what a server wrote to stderr, and why its connection ended.
 
-    def __init__(self) -> None:
+    Args:
+        secrets: of the server; none of them is in `stderr`.
+    """
+
+    def __init__(self, secrets: Secrets) -> None:
+        self.secrets = secrets
         self.stderr = ""
         self.reason: str | None = None
         self.lost = anyio.Event()  # Set when nothing more can come.
+
+    def hear(self, text: str) -> None:
+        """Add what it wrote to stderr; keeps the end, with room for a secret that has only begun."""
+        heard = self.secrets.struck(self.stderr + text)
+        self.stderr = heard[-(_STDERR_KEPT + self.secrets.longest) :]
 
     def lose(self, reason: str) -> None:
         """Say that the connection ended; the first reason counts."""
@@ -111,9 +123,9 @@ async def _write(child: Child, outgoing: _Outgoing, last_words: LastWords) -> No
 
 
 async def _listen(child: Child, last_words: LastWords) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     while data := await child.receive_error():
-        text = last_words.stderr + data.decode("utf-8", "replace")
-        last_words.stderr = text[-_STDERR_KEPT:]
+        last_words.hear(decoder.decode(data))
 
 
 async def _watch(child: Child, last_words: LastWords) -> None:

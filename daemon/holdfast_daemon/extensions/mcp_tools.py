@@ -60,6 +60,10 @@ def tools_of(servers: Iterable[McpServer]) -> tuple[ExtensionTool, ...]:
     return tuple(tools.values())
 
 
+def _source_of_all(servers: list[McpServer]) -> str:
+    return "\n".join(sorted(f"{server.name} {server.source}" for server in servers))
+
+
 class McpTool(DeclaredTool):
     """A tool of a server. Implements `ExtensionTool`.
 
@@ -81,6 +85,7 @@ class McpTool(DeclaredTool):
             kind="other",
             timeout_s=server.call_timeout_s,
             origin=f"MCP server {server.name}",
+            source=server.source,
         )
         self._server = server
         self._remote_name = remote.name
@@ -98,7 +103,8 @@ class McpTool(DeclaredTool):
         except McpFailure as failure:
             raise ToolFailure(str(failure), kind=failure.kind) from failure
         if outcome.is_error:
-            raise ToolFailure(plain_text(outcome.content) or "the tool failed", kind="mcp_tool_error")
+            said = self._server.secrets.struck(plain_text(outcome.content))
+            raise ToolFailure(said or "the tool failed", kind="mcp_tool_error")
         return ToolResult(content=outcome.content or (TextBlock(text="done"),))
 
 
@@ -113,6 +119,7 @@ class ListResourcesTool(DeclaredTool):
             kind="other",
             timeout_s=10.0,
             origin="MCP servers",
+            source=_source_of_all(servers),
         )
         self._servers = servers
 
@@ -143,6 +150,7 @@ class ReadResourceTool(DeclaredTool):
             kind="other",
             timeout_s=max(server.call_timeout_s for server in servers),
             origin="MCP servers",
+            source=_source_of_all(servers),
         )
         self._servers = {server.name: server for server in servers}
 

@@ -1,10 +1,12 @@
 """What an MCP server offers and asks, in values of ours. Knows nothing of the SDK or of processes."""
 
-from collections.abc import Awaitable, Callable
-from typing import Literal
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, Literal
 
 import msgspec
 
+from holdfast_daemon.extensions.manifest import ServerEntry, StdioServer
 from holdfast_protocol.content import ContentBlock
 from holdfast_protocol.events import Json
 
@@ -22,6 +24,34 @@ class McpFailure(Exception):
         super().__init__(message)
         self.lost = lost
         self.kind = "mcp_lost" if lost else kind
+
+
+SECRET_CHARACTERS_MIN: Final = 4
+"""A shorter value is a switch or a number, and would be struck out of half of what is said."""
+
+
+class Secrets:
+    """Values a server was given to keep: struck out of all that is told when it fails.
+
+    Args:
+        values: those of fewer than `SECRET_CHARACTERS_MIN` characters are left out.
+    """
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        kept = sorted({value for value in values if len(value) >= SECRET_CHARACTERS_MIN}, key=len)
+        self.longest = len(kept[-1]) if kept else 0
+        self._pattern = re.compile("|".join(map(re.escape, reversed(kept)))) if kept else None
+
+    def struck(self, text: str) -> str:
+        """Give the text with `***` for each value."""
+        return text if self._pattern is None else self._pattern.sub("***", text)
+
+
+def secrets_of(entry: ServerEntry) -> Secrets:
+    """Give the values of a declaration's environment or headers; of `Bearer TOKEN` the token too."""
+    if isinstance(entry, StdioServer):
+        return Secrets(entry.env.values())
+    return Secrets(part for value in entry.headers.values() for part in (value, value.rpartition(" ")[2]))
 
 
 class RemoteTool(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,8 +1,9 @@
-"""Finds the program a declaration names. Looks at the disk, and starts nothing."""
+"""Finds the program a declaration names, and says what it runs. Looks at the disk, and starts nothing."""
 
+import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -30,3 +31,14 @@ def program_path(command: str, env: Mapping[str, str], folder: str | None) -> st
     if found is None:
         raise FileNotFoundError(f"there is no program `{command[:256]}`")
     return found
+
+
+def source_of(scope: str, folder: str | None, *runs: str | Sequence[str]) -> str:
+    """Give in one way what a call of a tool would run, so that an answer for one is none for another.
+
+    Args:
+        scope: whose it is, as `user`, `project`, `client`.
+        folder: the plugin's, absolute; None: no plugin's.
+        runs: a program and its arguments, an address, or a function. No secrets: no environment, no headers.
+    """
+    return json.dumps([scope, folder, *runs])  # Takes names of files that are no UTF-8, too.

@@ -82,17 +82,14 @@ class SessionExtensions:
         child_place = ChildPlace(
             cwd=place.cwd,
             env=place.env,
-            confinement=Confinement(
-                writable=place.roots, readable=own_places(), hidden=place.hidden, shown=folders
-            ),
+            confinement=Confinement(writable=place.roots, readable=own_places(), hidden=place.hidden),
             launcher=launcher,
             grace_s=limits.grace_s,
         )
         self._agent_place = msgspec.structs.replace(
             child_place,
-            confinement=Confinement(
-                readable=(*place.roots, *own_places()), hidden=place.hidden, shown=folders
-            ),
+            confinement=Confinement(readable=(*place.roots, *own_places()), hidden=place.hidden),
+            folders=folders,
             grace_s=0.0,
         )
         self._pool = WorkerPool(child_place, WorkerLimits(workers_max=limits.calls_per_session_max))
@@ -132,7 +129,7 @@ class SessionExtensions:
 
     @property
     def agent_place(self) -> ChildPlace:
-        """Where processes of agents run: they read what the session reads, and change nothing."""
+        """Where processes of agents run: they read what the session and their plugin have, change nothing."""
         return self._agent_place
 
     async def retire_workers(self) -> None:
@@ -157,7 +154,7 @@ class SessionExtensions:
         return tuple(tools), tuple(problems)
 
     def _skills(self, loaded: LoadedPlugin) -> list[ExtensionTool]:
-        return [SkillTool(skill, self._pool) for skill in loaded.skills]
+        return [SkillTool(skill, self._pool, loaded.plugin.scope) for skill in loaded.skills]
 
 
 def _commands(plugin: Plugin, launcher: Launcher, limits: ExecutionLimits) -> list[ExtensionTool]:
@@ -180,7 +177,7 @@ def _hooks(plugins: Sequence[LoadedPlugin]) -> list[PluginHook]:
 
 def _declarations(plugins: Sequence[LoadedPlugin]) -> list[McpDeclaration]:
     return [
-        McpDeclaration(entry=entry, origin=f"plugin {plugin.name}", folder=plugin.folder)
+        McpDeclaration(entry=entry, origin=f"plugin {plugin.name}", folder=plugin.folder, scope=plugin.scope)
         for plugin in (loaded.plugin for loaded in plugins)
         if plugin.manifest is not None
         for entry in plugin.manifest.mcp_servers

@@ -12,7 +12,9 @@ from holdfast_daemon.execution.confinement import Confinement, own_places
 from holdfast_daemon.execution.launcher import Launcher
 from holdfast_daemon.extensions.child import ChildPlace
 from holdfast_daemon.extensions.extension_tool import DeclaredTool
+from holdfast_daemon.extensions.loader import Scope
 from holdfast_daemon.extensions.manifest import MANIFEST_NAME, Problem, SkillEntry
+from holdfast_daemon.extensions.program import source_of
 from holdfast_daemon.extensions.worker_pool import WorkerFailure, WorkerLimits, WorkerPool
 from holdfast_daemon.tools.base import ToolContext, ToolFailure, ToolResult
 from holdfast_protocol.content import TextBlock
@@ -93,7 +95,7 @@ async def describe_skills(
 
 
 async def _described(targets: list[str], folder: str, launcher: Launcher) -> list[_Described]:
-    confinement = Confinement(readable=own_places(), shown=(folder,))
+    confinement = Confinement(readable=own_places())
     place = ChildPlace(cwd=folder, env=DESCRIBE_ENV, confinement=confinement, launcher=launcher)
     request = {"do": "describe", "targets": targets}
     with anyio.fail_after(DESCRIBE_TIMEOUT_S):
@@ -131,9 +133,10 @@ class SkillTool(DeclaredTool):
     Args:
         skill: what it is.
         pool: the session's workers.
+        scope: whose its plugin is.
     """
 
-    def __init__(self, skill: Skill, pool: WorkerPool) -> None:
+    def __init__(self, skill: Skill, pool: WorkerPool, scope: Scope = "user") -> None:
         super().__init__(
             name=skill.name,
             description=skill.description,
@@ -141,6 +144,7 @@ class SkillTool(DeclaredTool):
             kind="other",
             timeout_s=skill.timeout_s,
             origin=f"plugin {skill.plugin}",
+            source=source_of(scope, skill.folder, skill.target),
         )
         self._skill = skill
         self._pool = pool

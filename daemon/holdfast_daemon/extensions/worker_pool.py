@@ -185,7 +185,7 @@ class WorkerPool:
     """The workers of one session, in one place; an async context manager whose end ends them all.
 
     Args:
-        place: where they run.
+        place: where they run; each sees the folder of its own plugin alone.
         limits: see `WorkerLimits`.
         module: what its processes run; speaks as `skill_worker` does.
     """
@@ -276,7 +276,7 @@ class WorkerPool:
 
     async def _start(self, folder: str) -> _Worker:
         try:
-            child = await Child.start(python(self._module, folder), self._place)
+            child = await Child.start(python(self._module, folder), self._place.showing(folder))
         except OSError as error:
             raise WorkerFailure(f"the worker process did not start: {error.strerror}") from error
         worker = _Worker(folder, child, self._limits)

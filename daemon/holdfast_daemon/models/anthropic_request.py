@@ -59,17 +59,27 @@ def body(
         "stream": True,
         **_thinking(target, options.thinking),
     }
-    if tools:
+    told = tools or _called(messages)
+    if told:
         request["tools"] = [
             {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
-            for tool in tools
+            for tool in told
         ]
+        if options.tool_choice == "none" or not tools:
+            request["tool_choice"] = {"type": "none"}
     if system:
         request["system"] = [{"type": "text", "text": system, "cache_control": _CACHE}]
-    elif tools:
+    elif told:
         request["tools"][-1]["cache_control"] = _CACHE
     request["messages"] = _messages(messages, target.provider.name)
     return msgspec.json.encode(request)
+
+
+def _called(messages: Iterable[Message]) -> tuple[ToolSpec, ...]:
+    """Give the tools a conversation has calls of, by name alone: with calls and no tools it is refused."""
+    parts = (part for message in messages if isinstance(message, AssistantMessage) for part in message.parts)
+    names = dict.fromkeys(part.tool for part in parts if isinstance(part, ToolCallPart))
+    return tuple(ToolSpec(name=name, description="", input_schema={"type": "object"}) for name in names)
 
 
 class _Written(msgspec.Struct):

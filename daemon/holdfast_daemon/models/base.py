@@ -5,7 +5,7 @@ turns step events into events of the log; the agent decides what to do with a fi
 """
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -161,10 +161,13 @@ class ModelOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         cache_key: names the conversation to providers that route by it to find a cached prefix; tells nothing
             of who is talking.
+        tool_choice: `none` wants text alone. The tools are told all the same: a conversation with calls in it
+            is refused without them. Where a provider does not understand it, the model may call one.
     """
 
     thinking: Thinking = "off"
     cache_key: str | None = None
+    tool_choice: Literal["auto", "none"] = "auto"
 
 
 class Model(Protocol):

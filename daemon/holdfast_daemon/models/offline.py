@@ -62,8 +62,8 @@ class OfflineModel:
         Raises:
             ModelError: kind `bad_script`, `protocol`, or what the script says.
         """
-        del options  # It thinks when it is told to.
-        step = await _next_step(messages, tools)
+        # It thinks when it is told to.
+        step = await _next_step(messages, () if options.tool_choice == "none" else tools)
         clock = _Clock()
         unsuspended = 0
         for item in Playback(step, _chars(messages) + len(system)).items():

@@ -46,6 +46,8 @@ def body(
     request |= _thinking(target, options.thinking)
     if tools:
         request["tools"] = [_tool(tool) for tool in tools]
+        if options.tool_choice == "none" and provider.tool_choice:
+            request["tool_choice"] = "none"
     request["messages"] = _messages(messages, system, provider)
     return msgspec.json.encode(request)
 

@@ -54,6 +54,8 @@ def body(
         request["instructions"] = system
     if tools:
         request["tools"] = [_tool(tool) for tool in tools]
+        if options.tool_choice == "none":
+            request["tool_choice"] = "none"
     request["input"] = _items(messages, target.provider.name)
     return msgspec.json.encode(request)
 

@@ -44,6 +44,7 @@ DEEPSEEK: Final = Provider(
     images=False,
     output_limit="max_tokens",
     thinking_switch=True,
+    tool_choice=False,  # Refused while it thinks.
 )
 MOONSHOT: Final = Provider(
     name="moonshot",

@@ -39,6 +39,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
         images: whether images are understood; otherwise they are named in the text.
         output_limit: of Chat Completions, the member that bounds a response; None: the server's own bound.
         thinking_switch: of Chat Completions, `thinking: {type: enabled | disabled}` is understood.
+        tool_choice: of Chat Completions, `tool_choice: none` is understood.
         usage_on_request: of Chat Completions, `stream_options.include_usage` is understood.
     """
 
@@ -51,6 +52,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     images: bool = True
     output_limit: Literal["max_tokens", "max_completion_tokens"] | None = None
     thinking_switch: bool = False
+    tool_choice: bool = True
     usage_on_request: bool = True
 
 

@@ -4,32 +4,16 @@ Only for the model: the log keeps everything. Looked at where nothing is in flig
 and between steps.
 """
 
-from contextlib import aclosing
 from typing import Final
 
-from holdfast_daemon.models.base import (
-    BlockDelta,
-    BlockStarted,
-    Message,
-    Model,
-    ModelError,
-    ModelOptions,
-    StepCompleted,
-    UserMessage,
-)
+from holdfast_daemon.models.base import Model, ModelError
 from holdfast_daemon.sessions.history import History
 from holdfast_daemon.sessions.run_log import RunLog
+from holdfast_daemon.sessions.summing_up import Around, SummingUp
 from holdfast_protocol import events
-from holdfast_protocol.content import TextBlock
 from holdfast_protocol.events import Cost, Usage
 
-_ASK: Final = (
-    "The conversation is about to leave your window. Write what you need to go on without it: the task in "
-    "the user's words, what was decided, what was done, which files and commands matter, what is still open. "
-    "Be exact with names and numbers. Write nothing else, and call no tool."
-)
-_SYSTEM: Final = "You sum up a conversation between a user and an agent, for the agent."
-_SUMMARY_CHARACTERS_MAX: Final = 64 * 1024
+_FUTILE: Final = "it was just done, and the model's window is nearly full again after one step."
 
 
 class Compaction:
@@ -45,6 +29,7 @@ class Compaction:
         self._log = log
         self._percent = percent
         self._failed = False
+        self._fresh = False  # A summary was made, and no step behind it was looked at yet.
         self.model_is(model)
 
     def model_is(self, model: Model) -> None:
@@ -55,63 +40,56 @@ class Compaction:
 
     def due(self, history: History) -> bool:
         """Tell whether the conversation is near the window; never of a model whose window is unknown."""
-        return self._tokens_max is not None and not self._failed and history.tokens > self._tokens_max
+        due = self._tokens_max is not None and not self._failed and history.tokens > self._tokens_max
+        self._fresh = self._fresh and due
+        return due
 
-    async def compact(self, history: History, step: int, *, upto: int) -> tuple[Usage, Cost | None]:
-        """Sum up what came up to and with an event; give what that used.
+    async def compact(
+        self, history: History, step: int, around: Around, *, upto: int
+    ) -> tuple[Usage, Cost | None]:
+        """Sum up what came up to and with an event, where that is due; give what it used.
 
-        A model that cannot leaves the conversation as it is, with a notice.
+        A model that cannot leaves the conversation as it is, with a notice, and is not asked again. Nor is it
+        where the first request behind a summary was over the bound: it is what is around that is too long.
 
         Args:
             history: the session's, with nothing in flight.
             step: the run's so far.
+            around: of the run's requests.
             upto: the seq.
         """
-        asked: tuple[Message, ...] = (
-            *history.messages(upto=upto),
-            UserMessage(content=(TextBlock(text=_ASK),)),
-        )
-        try:
-            summary, completed = await self._ask(asked)
-        except ModelError as error:
-            return await self._give_up(error.info.message), None
+        assert self._tokens_max is not None
+        if self._fresh and history.request_tokens > self._tokens_max:
+            await self._give_up(_FUTILE)
+            return Usage(), None
+        asked = SummingUp(self._model, around)
         run_id = self._log.run_id
-        if not summary.strip():
-            return await self._give_up("it wrote nothing"), None
-        await self._log.commit(
-            events.UsageUpdated(
-                run_id=run_id,
-                model=self._model.info.name,
-                step=step,
-                usage=completed.usage,
-                cost=completed.cost,
-            ),
-            events.Compacted(run_id=run_id, upto=upto, summary=summary[:_SUMMARY_CHARACTERS_MAX]),
+        try:
+            summary = await asked.summary(history.messages(upto=upto), history.tokens)
+        except ModelError as error:
+            await self._give_up(error.info.message, *self._used(step, asked))
+        else:
+            self._fresh = True
+            compacted = events.Compacted(run_id=run_id, upto=upto, summary=summary)
+            await self._log.commit(*self._used(step, asked), compacted)
+        return asked.usage, asked.cost
+
+    def _used(self, step: int, asked: SummingUp) -> tuple[events.Event, ...]:
+        if asked.usage == Usage() and asked.cost is None:
+            return ()
+        used = events.UsageUpdated(
+            run_id=self._log.run_id,
+            model=self._model.info.name,
+            step=step,
+            usage=asked.usage,
+            cost=asked.cost,
         )
-        return completed.usage, completed.cost
+        return (used,)
 
-    async def _ask(self, messages: tuple[Message, ...]) -> tuple[str, StepCompleted]:
-        texts: list[str] = []
-        shown: set[int] = set()
-        completed = StepCompleted(stop_reason="end_turn", usage=Usage())
-        async with aclosing(self._model.stream(messages, (), _SYSTEM, ModelOptions())) as stream:
-            async for event in stream:
-                match event:
-                    case BlockStarted(kind="text"):
-                        shown.add(event.index)
-                    case BlockDelta() if event.index in shown:
-                        texts.append(event.text)
-                    case StepCompleted():
-                        completed = event
-                    case _:
-                        pass
-        return "".join(texts), completed
-
-    async def _give_up(self, reason: str) -> Usage:
+    async def _give_up(self, reason: str, *used: events.Event) -> None:
         self._failed = True
         message = f"The conversation could not be summed up: {reason}"
         notice = events.Notice(
             run_id=self._log.run_id, kind="compaction_failed", message=message, level="warning"
         )
-        await self._log.commit(notice)
-        return Usage()
+        await self._log.commit(*used, notice)

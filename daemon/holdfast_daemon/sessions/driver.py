@@ -34,6 +34,7 @@ from holdfast_daemon.sessions.run_hooks import RunHooks
 from holdfast_daemon.sessions.run_log import RunLog
 from holdfast_daemon.sessions.run_setup import RunSetup
 from holdfast_daemon.sessions.session_tools import SessionTools
+from holdfast_daemon.sessions.summing_up import Around
 from holdfast_daemon.sessions.tool_calls import ToolCalls
 from holdfast_protocol import events
 from holdfast_protocol.errors import StorageUnavailable, TooLarge
@@ -322,8 +323,14 @@ class Driver:
         if not self._compaction.due(history):
             return
         upto = history.position if between_steps else history.run_seq - 1
-        usage, cost = await self._compaction.compact(history, self._output.step, upto=upto)
+        usage, cost = await self._compaction.compact(history, self._output.step, self._around(), upto=upto)
         self._output.add(usage, cost)
+
+    def _around(self) -> Around:
+        agent = self._agent
+        assert agent is not None
+        tools = tuple(tool for tool in self.tools if agent.may_use(tool.name))
+        return Around(agent.system(self), tools, self.options)
 
     # Budget --------------------------------------------------------------------------------------------
 

@@ -1,17 +1,26 @@
 """Questions of MCP servers, put to people as requests of the session."""
 
+from collections.abc import Awaitable, Callable
 from secrets import token_hex
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+import msgspec
 
 from holdfast_daemon.sessions.consent import Consent, Unattended
 from holdfast_protocol import events
+from holdfast_protocol.errors import StorageUnavailable
 from holdfast_protocol.events import Json
 from holdfast_protocol.view import View
 
 if TYPE_CHECKING:
     from holdfast_daemon.extensions.mcp_values import Elicitation, ElicitationAnswer
+
+OPEN_MAX: Final = 4
+"""Questions of one session that wait for people; a server may ask as often as it likes."""
+
+BYTES_MAX: Final = 64 * 1024
+"""Of a question's message, schema and address; it is in the log and in every snapshot while it is open."""
 
 _ACCEPT: Final = "accept"
 _DECLINE: Final = "decline"
@@ -33,14 +42,52 @@ class Elicitations:
     Args:
         consent: the session's people.
         view: the session's; tells which run waits.
+        commit: appends an event to the session's log.
     """
 
-    def __init__(self, consent: Consent, view: View) -> None:
+    def __init__(
+        self, consent: Consent, view: View, commit: Callable[[events.Event], Awaitable[Any]]
+    ) -> None:
         self._consent = consent
         self._view = view
+        self._commit = commit
+        self._open = 0
+        self._told: set[str] = set()  # Servers of which a notice says that they were declined.
 
     async def ask(self, elicitation: "Elicitation") -> "ElicitationAnswer":
-        """Ask people; a question that is taken back, or that nobody is here for, is cancelled."""
+        """Ask people; a question that is taken back, or that nobody is here for, is cancelled.
+
+        One that is too large, or more than `OPEN_MAX` at once, is declined without asking.
+        """
+        from holdfast_daemon.extensions.mcp_values import ElicitationAnswer  # noqa: PLC0415 - loaded by now
+
+        if (why := self._refusal(elicitation)) is not None:
+            await self._tell(elicitation.server, why)
+            return ElicitationAnswer(action="decline")
+        self._open += 1
+        try:
+            return await self._asked(elicitation)
+        finally:
+            self._open -= 1
+
+    def _refusal(self, elicitation: "Elicitation") -> str | None:
+        if _size(elicitation) > BYTES_MAX:
+            return f"a question is over {BYTES_MAX} bytes"
+        return f"{OPEN_MAX} questions are open" if self._open >= OPEN_MAX else None
+
+    async def _tell(self, server: str, why: str) -> None:
+        """Say it to people; once of a server, which may go on asking."""
+        if server in self._told:
+            return
+        self._told.add(server)
+        message = f"The MCP server {server} asks for too much, and is declined: {why}."
+        notice = events.Notice(kind="extension_problem", message=message, level="warning")
+        try:
+            await self._commit(notice)
+        except StorageUnavailable:
+            self._told.discard(server)  # Nobody saw it.
+
+    async def _asked(self, elicitation: "Elicitation") -> "ElicitationAnswer":
         from holdfast_daemon.extensions.mcp_values import ElicitationAnswer  # noqa: PLC0415 - loaded by now
 
         request = self._request(elicitation)
@@ -74,3 +121,8 @@ class Elicitations:
             detail=detail,
             options=_OPTIONS,
         )
+
+
+def _size(elicitation: "Elicitation") -> int:
+    schema = msgspec.json.encode(elicitation.schema)
+    return len(schema) + len(elicitation.message.encode()) + len((elicitation.url or "").encode())

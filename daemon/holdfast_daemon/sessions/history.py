@@ -61,6 +61,7 @@ class History:
         position: the last seq folded in.
         instruction_files: what the project tells agents, as the log has it.
         tokens: how much of a model's window the conversation takes, as far as is known.
+        request_tokens: how much of it the last request of a step took; 0: there was none since a summary.
         run_seq: where the last run started.
     """
 
@@ -68,6 +69,7 @@ class History:
         self.position = 0
         self.instruction_files: tuple[events.Instructions, ...] = ()
         self.tokens = 0
+        self.request_tokens = 0
         self.run_seq = 0
         self._entries: list[_Told | _Response] = []
         self._prompts: dict[str, tuple[ContentBlock, ...]] = {}  # Received, not yet carried by a run.
@@ -79,8 +81,8 @@ class History:
         match event:
             case events.SessionStarted() | events.SessionUpdated():
                 self._instruct(event)
-            case events.UsageUpdated():
-                self._used(event)
+            case events.MessageCompleted():  # Not what came to nothing, and not what summing up used.
+                self._used(event.usage)
             case events.Compacted():
                 self._compacted(event)
             case _:
@@ -119,10 +121,12 @@ class History:
             f"From {file.path}:\n\n{file.text}" for file in self.instruction_files if file.text
         )
 
-    def _used(self, event: events.UsageUpdated) -> None:
-        usage = event.usage
+    def _used(self, usage: events.Usage) -> None:
+        if usage == events.Usage():
+            return  # Nobody said, or an agent wrote the step itself.
         cached = usage.cache_read + usage.cache_write_5m + usage.cache_write_1h
-        self.tokens = usage.input + cached + usage.output
+        self.request_tokens = usage.input + cached
+        self.tokens = self.request_tokens + usage.output
 
     def _compacted(self, event: events.Compacted) -> None:
         """Let a summary take the place of what came before."""
@@ -134,6 +138,7 @@ class History:
         summary = UserMessage(content=(TextBlock(text=f"{SUMMED_UP}\n\n{event.summary}"),))
         self._entries = [_Told(summary, event.upto), *kept]
         self.tokens = len(event.summary) // _CHARACTERS_A_TOKEN
+        self.request_tokens = 0
 
     def messages(self, *, upto: int | None = None) -> tuple[Message, ...]:
         """Give the conversation: each response with calls is followed by all their results, in its order.

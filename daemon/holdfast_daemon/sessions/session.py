@@ -143,7 +143,7 @@ class Session:
             lambda: runs.place(self._settings, env),
             msgspec.json.decode(row.servers, type=tuple[McpServerSpec, ...]),
             [spec.name for spec in runs.executor.specs()],
-            Elicitations(consent, view).ask,
+            Elicitations(consent, view, lambda event: journal.commit(self.log, event)).ask,
             lambda: self._slot.busy,
         )
         above = parent() if parent is not None else None

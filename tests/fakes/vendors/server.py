@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from anyio.abc import SocketAttribute, SocketStream
 
 from fakes.vendors.script import Reply, Vendor, for_vendor
@@ -88,6 +89,8 @@ class VendorServer:
             return False
         reply = self._replies[min(len(self.requests), len(self._replies) - 1)]
         self.requests.append(request)
+        # In a thread: what is measured on the loop is the client's work.
+        reply = await anyio.to_thread.run_sync(_refusal, request) or reply
         connection.busy = True
         await anyio.sleep(reply.delay_s)
         if reply.raw is not None:
@@ -178,6 +181,19 @@ class _Connection:
     async def chunk(self, data: bytes) -> None:
         if data:
             await self._stream.send(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+
+
+def _refusal(request: Request) -> Reply | None:
+    """Refuse what the real Messages API refuses: calls and results, and no tools."""
+    if request.path != "/v1/messages" or request.body.get("tools"):
+        return None
+    contents = [message["content"] for message in request.body["messages"]]
+    blocks = [block["type"] for content in contents if isinstance(content, list) for block in content]
+    if not {"tool_use", "tool_result"}.intersection(blocks):
+        return None
+    message = "Requests which include `tool_use` or `tool_result` blocks must define tools."
+    error = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+    return Reply(status=400, body=json.dumps(error))
 
 
 def _stream(vendor: Vendor, reply: Reply) -> bytes:

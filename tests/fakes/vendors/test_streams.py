@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from anthropic import AsyncAnthropic
+from anthropic import AsyncAnthropic, BadRequestError
 from openai import AsyncOpenAI
 
 from fakes.vendors.script import Call, Redacted, Reply, Say, Think
@@ -20,6 +20,26 @@ REPLY = Reply(
     split_bytes=5,
 )
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
+
+
+async def test_calls_and_results_without_tools_are_refused_as_messages() -> None:
+    used = {"type": "tool_use", "id": "t", "name": "read", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t"}
+    conversation: list[Any] = [
+        *HELLO,
+        {"role": "assistant", "content": [used]},
+        {"role": "user", "content": [result]},
+    ]
+    tool: Any = {"name": "read", "input_schema": {"type": "object"}}
+    async with (
+        VendorServer((Reply(),)).running() as server,
+        AsyncAnthropic(api_key="k", base_url=server.url, max_retries=0) as client,
+    ):
+        with pytest.raises(BadRequestError, match="must define tools"):
+            async with client.messages.stream(model="m", max_tokens=9, messages=conversation):
+                pass
+        async with client.messages.stream(model="m", max_tokens=9, messages=conversation, tools=[tool]):
+            pass
 
 
 async def test_the_sdk_reads_messages() -> None:
