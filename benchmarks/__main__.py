@@ -15,6 +15,7 @@ from types import ModuleType
 import msgspec
 
 from benchmarks import (
+    acp,
     cancel,
     decode,
     fan_out,
@@ -44,6 +45,7 @@ FIGURES: tuple[ModuleType, ...] = (
     ps,
     cancel,
     decode,
+    acp,
 )
 """In the order in which they are printed; each has NAME, TITLE and `measure(scale)`."""
 

@@ -27,6 +27,7 @@ AIMED_AT = {
     "replay": 1,
     "ps": 2,
     "cancel": 1,
+    "acp": 1,
 }
 """How many rows of a figure have an aim."""
 

@@ -100,6 +100,7 @@ USAGE = (
     Ending(("stop", "--later"), 2, "unknown option --later"),
     Ending(("socket", "--json=yes"), 2, "takes no value"),
     Ending(("rpc", "x"), 2, "unexpected argument"),
+    Ending(("acp", "x"), 2, "unexpected argument"),
     Ending(("version", "x"), 2, "unexpected argument"),
     Ending(("schema", "watchh"), 2, "no command prints"),
     Ending(("schema", "ps", "--as", "openrpc"), 2, "as json-schema only"),
@@ -181,6 +182,7 @@ UNREACHABLE_AS_NONE_STARTS = (
     ("a prompt",),
 )
 NEED_NO_DAEMON = {
+    "acp": ("acp",),
     "help": ("help",),
     "schema": ("schema",),
     "completion": ("completion", "zsh"),

@@ -69,7 +69,7 @@ def ids(value: object) -> str | None:
 
 
 def test_the_table_has_every_command() -> None:
-    in_table = {*table.READS, *table.CHANGES, *table.PRINTS, "attach", "watch", "rpc", "serve", "demo"}
+    in_table = {*table.READS, *table.CHANGES, *table.PRINTS, "attach", "watch", "acp", "rpc", "serve", "demo"}
 
     assert set(commands.SUMMARIES) - in_table == set()
 

@@ -334,3 +334,35 @@ async def test_who_may_not_answer_goes_on_without_having_answered(home: Home):
                             await session.respond(event.request_id, "deny")
                     assert (await run.result()).ok
                 assert client.connected
+
+
+async def test_who_leaves_a_session_is_asked_no_more_and_open_dialogs_close(home: Home):
+    tell_asked, asked = anyio.create_memory_object_stream[str](8)
+    closed = anyio.Event()
+
+    async def answer(ask: aio.Ask) -> None:
+        await tell_asked.send(ask.request.request_id)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            closed.set()
+
+    async with daemon_in(home), client_of(home, answer=answer) as client, client_of(home) as other:
+        session = await client.create_session(str(home.work))
+        there = other.session(session.id)
+        with tell_asked, asked, anyio.fail_after(WAIT_S):
+            async with there.stream(WRITE) as run:
+                request_id = await asked.receive()
+                await session.leave()
+                await closed.wait()
+                await session.attend()  # Whoever comes back is asked what still waits.
+                assert await asked.receive() == request_id
+                await session.leave()
+                await there.respond(request_id, "deny")
+                await run.result()
+            async with there.stream(WRITE) as run:
+                async for event in run:
+                    if isinstance(event, events.RequestOpened):
+                        await there.respond(event.request_id, "deny")
+            assert asked.statistics().current_buffer_used == 0
+        await session.leave()

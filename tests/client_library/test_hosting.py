@@ -11,6 +11,7 @@ from library_world import WAIT_S, Cuttable, client_of, daemon_in
 
 from fakes.daemons import Home
 from holdfast_client import aio
+from holdfast_client.aio.hosting import current_call
 from holdfast_protocol import events
 from holdfast_protocol.content import ImageBlock, TextBlock
 from holdfast_protocol.errors import Conflict, NotFound
@@ -299,3 +300,20 @@ async def test_a_tool_that_is_cancelled_from_within_has_failed_and_nothing_else_
             (failed,) = [event for event in result.events if isinstance(event, events.ToolCallFailed)]
             assert "StrayCancellation" in failed.error.message
             assert (await session.run("say still here")).text.endswith("still here")
+
+
+async def test_a_tool_can_find_out_which_call_it_runs_for(home: Home):
+    found = []
+
+    async def look() -> str:
+        found.append(current_call.get())
+        return "seen"
+
+    async with daemon_in(home), client_of(home) as client:
+        session = await client.create_session(str(home.work), mode="auto")
+        await session.host_tools({"look": look})
+        with anyio.fail_after(WAIT_S):
+            result = await session.run("script:\n  - call: {tool: look, input: {}}\n  - text: Done.\n")
+    (started,) = [event for event in result.events if isinstance(event, events.ToolCallStarted)]
+    assert [(call.session_id, call.tool_call_id) for call in found] == [(session.id, started.tool_call_id)]
+    assert current_call.get() is None

@@ -159,6 +159,16 @@ class Attendance:
         self._trees[session_id] = tree
         self._tasks.start_soon(self._attend, session_id, tree)
 
+    def leave(self, session_id: str) -> None:
+        """Answer a session's requests no more, nor those of its sub-agents; open dialogs are cancelled."""
+        tree = self._trees.pop(session_id, None)
+        if tree is None:
+            return
+        del self._attended[session_id]
+        for key in [key for key in self._dialogs if key[0] in tree.session_ids]:
+            self._dialogs.pop(key).cancel()  # Popped, so that whoever comes back is asked again.
+        tree.close()
+
     async def restore(self) -> None:
         """Be here on a new connection before any call passes that may ask for it. Never raises."""
         for tree in list(self._trees.values()):
@@ -190,8 +200,9 @@ class Attendance:
             _logger.info("session %s is not attended any more: %s", session_id, gone)
         finally:
             tree.close()
-            self._attended.pop(session_id, None)
-            self._trees.pop(session_id, None)
+            if self._trees.get(session_id) is tree:  # Else it was left, and perhaps attended again.
+                del self._trees[session_id]
+                del self._attended[session_id]
 
     def _take(self, session_id: str, event: Any) -> None:
         match event:
@@ -226,7 +237,9 @@ class Attendance:
                 if reply is not None:
                     await self._respond(ask, Answer(outcome=reply) if isinstance(reply, str) else reply)
         finally:
-            del self._dialogs[ask.session_id, ask.request.request_id]
+            key = (ask.session_id, ask.request.request_id)
+            if self._dialogs.get(key) is scope:
+                del self._dialogs[key]
 
     async def _respond(self, ask: Ask, answer: Answer) -> None:
         """Give the answer, over as many connections as it takes; one that comes too late changes nothing."""

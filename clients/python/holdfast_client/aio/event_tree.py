@@ -71,6 +71,11 @@ class EventTree:
         """The epoch of its log."""
         return self._root.epoch
 
+    @property
+    def session_ids(self) -> frozenset[str]:
+        """The sessions it follows now."""
+        return frozenset(self._branches)
+
     async def __aenter__(self) -> Self:
         await self._root.open()
         return self

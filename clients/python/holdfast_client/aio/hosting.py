@@ -8,6 +8,7 @@ import functools
 import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, Final
 
 import anyio
@@ -51,6 +52,9 @@ _call_decoder = msgspec.json.Decoder(ToolCallParams)
 
 _Key = tuple[str, str]
 """Session and tool call."""
+
+current_call: ContextVar[ToolCallParams | None] = ContextVar("current_call", default=None)
+"""The call a hosted tool is running for, in the tool's own context; None elsewhere."""
 
 
 class Hosting:
@@ -146,6 +150,7 @@ class Hosting:
 
     async def _run(self, call: ToolCallParams, number: int, scope: anyio.CancelScope) -> None:
         """Run one call to its end; the daemon is told, unless it took the call back."""
+        current_call.set(call)  # The task is this call's alone.
         try:
             with scope:
                 async with self._places:

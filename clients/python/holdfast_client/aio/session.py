@@ -324,6 +324,13 @@ class Session:
         """
         await self._parts.attendance.attend(self.id)
 
+    async def leave(self) -> None:
+        """Have the callback asked for its requests no more, until it is attended or prompted again.
+
+        For the daemon nobody is here any more, as far as this client goes.
+        """
+        self._parts.attendance.leave(self.id)
+
     async def host_tools(self, tools: Mapping[str, Tool | Function]) -> int:
         """Offer the session tools that this program runs; give how many there are.
 

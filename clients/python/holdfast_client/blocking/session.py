@@ -44,6 +44,7 @@ class Session(Twin):
     requests = twin(aio.Session.requests)
     respond = twin(aio.Session.respond)
     attend = twin(aio.Session.attend)
+    leave = twin(aio.Session.leave)
     host_tools = twin(aio.Session.host_tools)
 
     def stream(

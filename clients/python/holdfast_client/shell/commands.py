@@ -34,6 +34,7 @@ GROUPS: Final[dict[str, dict[str, str]]] = {
         "stop": "stop the daemon when its runs have ended",
         "serve": "run the daemon here, in the foreground",
         "socket": "print where the daemon listens",
+        "acp": "be an agent to an editor that speaks ACP",
         "rpc": "speak the protocol on standard input and output",
         "config": "look at the settings, and change them",
         "doctor": "check what holdfast needs, say what to do",
