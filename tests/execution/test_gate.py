@@ -96,7 +96,7 @@ def test_a_hosted_tool_is_judged_by_its_kind_whatever_its_name(kind):
         assert decision(call, "ask") is (ALLOW if reads else ASK)
         assert decision(call, "accept_edits") is (ALLOW if reads else ASK), "edits inside the roots are ours"
         assert decision(call, "auto") is (ASK if kind == "execute" else ALLOW)
-        assert decision(call, "auto", sandboxed=True) is ALLOW
+        assert decision(call, "auto", sandboxed=True) is (ASK if kind == "execute" else ALLOW)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -162,7 +162,7 @@ def test_a_refusal_says_why_and_an_allowance_nothing():
 def test_only_what_nothing_confines_takes_no_answer_for_good():
     for kind in KINDS:
         assert takes_always(hosted("x", kind), sandboxed=False) is (kind != "execute")
-        assert takes_always(hosted("x", kind), sandboxed=True)
+        assert takes_always(hosted("x", kind), sandboxed=True) is (kind != "execute")
     assert not takes_always(builtin("shell"), sandboxed=False)
 
 

@@ -92,7 +92,7 @@ def decide(call: GateCall, mode: Mode, rules: Iterable[StandingRule], *, sandbox
 def _allowed_by_mode(call: GateCall, mode: Mode, *, sandboxed: bool) -> bool:
     if mode == "accept_edits":
         return call.tool in EDITING and not call.hosted
-    return mode == "auto" and (sandboxed or call.kind != "execute")
+    return mode == "auto" and _is_confined(call, sandboxed=sandboxed)
 
 
 def _covers(rule: StandingRule, call: GateCall) -> bool:
@@ -106,4 +106,9 @@ def _covers(rule: StandingRule, call: GateCall) -> bool:
 
 def takes_always(call: GateCall, *, sandboxed: bool) -> bool:
     """Tell whether an answer for good may be given: not for a command that nothing confines."""
-    return sandboxed or call.kind != "execute"
+    return _is_confined(call, sandboxed=sandboxed)
+
+
+def _is_confined(call: GateCall, *, sandboxed: bool) -> bool:
+    """Tell whether nothing is executed, or only confined; what a client runs, no sandbox of ours confines."""
+    return call.kind != "execute" or (sandboxed and not call.hosted)
