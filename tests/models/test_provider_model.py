@@ -72,7 +72,7 @@ async def test_cancelling_before_the_head_came_closes_the_connection_too(vendor:
         with anyio.fail_after(30):
             async with anyio.create_task_group() as group:
                 group.start_soon(step, model)
-                while not server.requests:
+                while not server.requests:  # noqa: ASYNC110 - the fake has no event for it
                     await anyio.sleep(0.01)  # To spin would starve the thread that imports the SDK.
                 group.cancel_scope.cancel()
             await server.left.wait()
